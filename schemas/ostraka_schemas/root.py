@@ -1,0 +1,144 @@
+"""The root document: which keys may sign the feed, and within what limits (after TUF's root role, §4.3 and §5.3).
+
+It travels as a JWS in general JSON form, signed by the offline root keys, ``m`` of ``n``. A verifier is deployed with
+thumbprints of root keys only; the keys come with the document and are taken if their thumbprints are trusted.
+"""
+
+from collections.abc import Collection, Iterable
+from typing import Annotated, Any, Final
+
+from pydantic import Field, model_validator
+
+from . import jws, strict_json
+from .errors import MalformedError, SignatureMismatch, WireError
+from .jwk import Algorithm, SigningKey, VerificationKey
+from .limits import (
+    FEED_KEYS_MAX,
+    HEARTBEAT_INTERVAL,
+    MAX_STALENESS,
+    ROOT_KEYS_MAX,
+    ROOT_MAX_BYTES,
+    TOKEN_KEY_LIFETIME_MAX,
+    TOKEN_KEYS_MAX,
+    TOKEN_LIFETIME_MAX,
+)
+from .model import Count, Identifier, NumericDate, Text, WireModel, validated
+
+FEED_ALGORITHM: Final[Algorithm] = "EdDSA"
+
+
+def _keys(jwks: Iterable[dict[str, str]]) -> tuple[VerificationKey, ...]:
+    try:
+        keys = tuple(VerificationKey.from_jwk(jwk, alg=FEED_ALGORITHM) for jwk in jwks)
+    except WireError as error:
+        raise ValueError(str(error)) from error
+    if any(key.kid != key.thumbprint for key in keys):
+        raise ValueError("the kid of a root or feed key is its thumbprint")
+    if len({key.kid for key in keys}) != len(keys):
+        raise ValueError("the same key twice")
+    return keys
+
+
+class RootRole(WireModel):
+    """The root keys and how many of them must sign."""
+
+    keys: Annotated[list[dict[str, Text]], Field(min_length=1, max_length=ROOT_KEYS_MAX)]
+    threshold: Count
+
+    @model_validator(mode="after")
+    def _reachable(self) -> "RootRole":
+        if self.threshold > len(_keys(self.keys)):
+            raise ValueError("the threshold is larger than the number of keys")
+        return self
+
+
+class FeedRole(WireModel):
+    """The feed keys, and until when they may sign."""
+
+    keys: Annotated[list[dict[str, Text]], Field(min_length=1, max_length=FEED_KEYS_MAX)]
+    exp: NumericDate
+
+    @model_validator(mode="after")
+    def _importable(self) -> "FeedRole":
+        _keys(self.keys)
+        return self
+
+
+class Limits(WireModel):
+    """What a stolen feed key cannot exceed. Times are seconds.
+
+    Attributes:
+        late: for how long after a token's end its revocation is kept and its key known, for events handled late.
+    """
+
+    token_algorithms: Annotated[list[Algorithm], Field(min_length=1)] = ["ES256"]
+    token_keys: Annotated[int, Field(ge=1, le=TOKEN_KEYS_MAX)] = TOKEN_KEYS_MAX
+    token_key_lifetime: Annotated[int, Field(ge=1, le=TOKEN_KEY_LIFETIME_MAX)] = TOKEN_KEY_LIFETIME_MAX
+    token_lifetime: Annotated[int, Field(ge=1, le=TOKEN_LIFETIME_MAX)] = TOKEN_LIFETIME_MAX
+    heartbeat_interval: Annotated[int, Field(ge=1, le=MAX_STALENESS)] = HEARTBEAT_INTERVAL
+    max_staleness: Annotated[int, Field(ge=1, le=3_600)] = MAX_STALENESS
+    late: Annotated[int, Field(ge=0, le=30 * 24 * 3_600)] = 0
+
+
+class RootDocument(WireModel):
+    """The signed content. Versions chain N to N+1; only a root document changes the epoch or names a feed key."""
+
+    iss: Identifier
+    version: Count
+    epoch: Count
+    iat: NumericDate
+    exp: NumericDate
+    root: RootRole
+    feed: FeedRole
+    limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _separate(self) -> "RootDocument":
+        if {key.kid for key in self.root_keys()} & {key.kid for key in self.feed_keys()}:
+            raise ValueError("a key signs either root documents or the feed, never both")
+        if self.exp <= self.iat:
+            raise ValueError("exp must be after iat")
+        return self
+
+    def root_keys(self) -> tuple[VerificationKey, ...]:
+        """The root keys of this version."""
+        return _keys(self.root.keys)
+
+    def feed_keys(self) -> tuple[VerificationKey, ...]:
+        """The keys that may sign the feed under this version."""
+        return _keys(self.feed.keys)
+
+
+def sign_root(document: RootDocument, keys: Iterable[SigningKey]) -> dict[str, Any]:
+    """Sign ``document`` with each of ``keys``; the result is a general JWS, ready to be written as JSON."""
+    return jws.sign_general(strict_json.dumps(document.model_dump(mode="json")), keys, typ=jws.TYP_ROOT)
+
+
+def verify_first_root(value: Any, *, trusted: Collection[str]) -> RootDocument:
+    """Verify the root document that a trust anchor leads to.
+
+    It must be signed by its own threshold, counting only keys whose thumbprints are in ``trusted``.
+
+    Raises:
+        MalformedError: not a root document.
+        SignatureMismatch: fewer valid signatures of trusted keys than the threshold asks for.
+    """
+    signed = jws.read_general(value, typ=jws.TYP_ROOT, max_bytes=ROOT_MAX_BYTES, max_signatures=ROOT_KEYS_MAX)
+    members = strict_json.loads_object(signed.payload)
+    document = validated(lambda: RootDocument.model_validate(members), "root document")
+    keys = {key.kid: key for key in document.root_keys() if key.thumbprint in trusted}
+    valid = jws.count_valid(signed, keys.get)
+    if valid < document.root.threshold:
+        raise SignatureMismatch(f"the root document has {valid} trusted signatures of {document.root.threshold} needed")
+    return document
+
+
+def read_root_unverified(value: Any) -> RootDocument:
+    """Read a root document without verifying it, to show it to a person or to sign it.
+
+    Raises:
+        MalformedError: not a root document.
+    """
+    signed = jws.read_general(value, typ=jws.TYP_ROOT, max_bytes=ROOT_MAX_BYTES, max_signatures=ROOT_KEYS_MAX)
+    members = strict_json.loads_object(signed.payload)
+    return validated(lambda: RootDocument.model_validate(members), "root document")

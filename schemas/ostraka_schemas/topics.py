@@ -1,0 +1,38 @@
+"""The Kafka topics and the settings they are made with. Nothing about trust rests on any of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from .limits import RECORD_MAX_BYTES
+
+_BATCH_OVERHEAD_BYTES: Final = 4 * 1024
+"""Kafka bounds the batch, not the record; a batch of one has some 80 bytes around it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSettings:
+    """How a topic is made, and what ``doctor``-like checks hold it to."""
+
+    name: str
+    partitions: int
+    configs: Mapping[str, str]
+
+
+FEED_TOPIC: Final = "ostraka.feed"
+
+FEED: Final = TopicSettings(
+    name=FEED_TOPIC,
+    partitions=1,
+    configs={
+        "cleanup.policy": "delete",
+        # A newcomer reads the feed from its first record, so nothing may be deleted.
+        "retention.ms": "-1",
+        "retention.bytes": "-1",
+        "message.timestamp.type": "LogAppendTime",
+        "max.message.bytes": str(RECORD_MAX_BYTES + _BATCH_OVERHEAD_BYTES),
+    },
+)
+
+REJECTED_SUFFIX: Final = ".rejected"
+"""Messages with a refused token go, byte for byte, to the topic of the same name with this ending."""

@@ -1,0 +1,1 @@
+"""What the workspace's maintenance commands (`./run lock`, `./run docs`) are made of."""

@@ -7,7 +7,6 @@ settings. This is the only module that knows about it.
 import asyncio
 import contextlib
 import os
-import socket
 import struct
 import subprocess
 import tempfile
@@ -18,13 +17,13 @@ from typing import IO, ClassVar
 from ostraka_schemas.errors import OstrakaError
 
 from .children import kill_child, start_child, stop_child
+from .ports import LOCALHOST, find_free_port, is_free
 
 START_SECONDS = 20.0
 STOP_SECONDS = 5.0
 POLL_SECONDS = 0.01
 PORT_ATTEMPTS = 3
 
-_HOST = "127.0.0.1"
 _LOG_TAIL_BYTES = 2_000
 # ApiVersions, version 0, correlation id 1, no client id: every Kafka broker answers it, before and after it has data.
 _API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
@@ -60,7 +59,7 @@ class EmbeddedBroker:
         """
         if self._port is None:
             raise EmbeddedBrokerError("the embedded broker has no address yet; start it first")
-        return f"{_HOST}:{self._port}"
+        return f"{LOCALHOST}:{self._port}"
 
     @property
     def pid(self) -> int | None:
@@ -80,7 +79,7 @@ class EmbeddedBroker:
             await self._start_on(program, self._port)
             return
         for attempt in range(1, PORT_ATTEMPTS + 1):
-            port = _free_port()
+            port = find_free_port()
             try:
                 await self._start_on(program, port)
             except EmbeddedBrokerError:
@@ -109,9 +108,11 @@ class EmbeddedBroker:
             self._process = None
 
     async def _start_on(self, program: str, port: int) -> None:
-        if _is_taken(port):
-            raise EmbeddedBrokerError(f"port {port} of {_HOST} is taken by another process; stop it or choose another")
-        url = f"tcp://{_HOST}:{port}"
+        if not is_free(port):
+            raise EmbeddedBrokerError(
+                f"port {port} of {LOCALHOST} is taken by another process; stop it or choose another"
+            )
+        url = f"tcp://{LOCALHOST}:{port}"
         # Without --listener-url the broker would listen on every address of the machine.
         arguments = ["--listener-url", url, "--advertised-listener-url", url, "--storage-engine", "memory://tansu/"]
         with self._open_log() as log:
@@ -131,13 +132,13 @@ class EmbeddedBroker:
 
     async def _wait_until_it_answers(self, port: int, log: IO[bytes]) -> None:
         deadline = time.monotonic() + START_SECONDS
-        while not await answers_kafka(_HOST, port, deadline - time.monotonic()):
+        while not await answers_kafka(LOCALHOST, port, deadline - time.monotonic()):
             if self._process is not None and self._process.poll() is not None:
                 code = self._process.returncode
                 raise EmbeddedBrokerError(f"the embedded broker ended at once with exit code {code}: {_tail(log)}")
             if time.monotonic() >= deadline:
                 raise EmbeddedBrokerError(
-                    f"the embedded broker did not answer at {_HOST}:{port} within {START_SECONDS:.0f} s: {_tail(log)}"
+                    f"the embedded broker did not answer at {LOCALHOST}:{port} within {START_SECONDS:.0f} s: {_tail(log)}"
                 )
             await asyncio.sleep(POLL_SECONDS)
 
@@ -178,23 +179,6 @@ async def answers_kafka(host: str, port: int, within: float) -> bool:
                 with contextlib.suppress(OSError):
                     await writer.wait_closed()
     except (OSError, TimeoutError, asyncio.IncompleteReadError):
-        return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((_HOST, 0))
-        return int(probe.getsockname()[1])
-
-
-def _is_taken(port: int) -> bool:
-    with socket.socket() as probe:
-        # As the broker itself will ask for it: a port with only closing connections is free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_HOST, port))
-        except OSError:
-            return True
         return False
 
 

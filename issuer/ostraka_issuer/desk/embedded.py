@@ -137,8 +137,9 @@ class EmbeddedBroker:
                 code = self._process.returncode
                 raise EmbeddedBrokerError(f"the embedded broker ended at once with exit code {code}: {_tail(log)}")
             if time.monotonic() >= deadline:
+                address = f"{LOCALHOST}:{port}"
                 raise EmbeddedBrokerError(
-                    f"the embedded broker did not answer at {LOCALHOST}:{port} within {START_SECONDS:.0f} s: {_tail(log)}"
+                    f"the embedded broker did not answer at {address} within {START_SECONDS:.0f} s: {_tail(log)}"
                 )
             await asyncio.sleep(POLL_SECONDS)
 

@@ -1,8 +1,8 @@
 """Free ports that stay free.
 
-Ports that the system hands out for outgoing connections are no good for a server that goes away and comes back: a client
-that keeps knocking may be given the very port it knocks at, connect to itself, and keep the server from its place. So
-these come from below every system's usual range for outgoing connections.
+Ports that the system hands out for outgoing connections are no good for a server that goes away and comes back: a
+client that keeps knocking may be given the very port it knocks at, connect to itself, and keep the server from its
+place. So these come from below every system's usual range for outgoing connections.
 """
 
 import random

@@ -1,0 +1,155 @@
+"""The issuer's home: one directory with everything it keeps.
+
+anchor.json   what verifiers are deployed with: issuer and root thumbprints
+root.json     the signed root document in force
+ostraka.db    accounts, sessions, intents, the feed
+secret.key    the secret that private keys are sealed with; only its owner may read it
+keys/         private keys, sealed
+session.json  the command line's own login
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ostraka_schemas import strict_json
+from ostraka_schemas.errors import WireError
+from ostraka_schemas.limits import ROOT_MAX_BYTES
+from ostraka_schemas.root import RootDocument, verify_first_root
+
+from .errors import HomeError
+
+_JSON_MAX_BYTES = 2 * ROOT_MAX_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where things lie in ``path``."""
+
+    path: Path
+
+    @property
+    def anchor(self) -> Path:
+        """The trust anchor, for verifiers."""
+        return self.path / "anchor.json"
+
+    @property
+    def root(self) -> Path:
+        """The signed root document."""
+        return self.path / "root.json"
+
+    @property
+    def database(self) -> Path:
+        """The SQLite database."""
+        return self.path / "ostraka.db"
+
+    @property
+    def secret(self) -> Path:
+        """The key-encryption key."""
+        return self.path / "secret.key"
+
+    @property
+    def keys(self) -> Path:
+        """The directory of sealed private keys."""
+        return self.path / "keys"
+
+    @property
+    def session(self) -> Path:
+        """The command line's login."""
+        return self.path / "session.json"
+
+    def require(self) -> None:
+        """See that the home was made and finished.
+
+        Raises:
+            HomeError: it was not, and with which command it is made.
+        """
+        missing = [
+            path.name for path in (self.anchor, self.root, self.database, self.secret, self.keys) if not path.exists()
+        ]
+        if missing:
+            raise HomeError(f"{self.path} is not a finished home: {', '.join(missing)} missing; run: ostraka init")
+
+    def read_root(self) -> dict[str, Any]:
+        """The signed root document, not verified.
+
+        Raises:
+            HomeError: it cannot be read or is not one.
+        """
+        return read_json(self.root)
+
+    def read_root_document(self, trusted: tuple[str, ...]) -> RootDocument:
+        """The root document, verified against the anchor's thumbprints.
+
+        Raises:
+            HomeError: it cannot be read, is malformed, or was not signed by the anchor's keys.
+        """
+        try:
+            return verify_first_root(self.read_root(), trusted=trusted)
+        except WireError as error:
+            raise HomeError(f"{self.root}: {error}") from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        HomeError: unreadable, too long, or not a JSON object.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_JSON_MAX_BYTES + 1)
+    except OSError as error:
+        raise HomeError(f"cannot read {path}: {error.strerror}") from error
+    if len(data) > _JSON_MAX_BYTES:
+        raise HomeError(f"{path} is longer than {_JSON_MAX_BYTES} bytes")
+    try:
+        return strict_json.loads_object(data)
+    except WireError as error:
+        raise HomeError(f"{path}: {error}") from error
+
+
+def write_json(path: Path, value: Mapping[str, Any], *, mode: int = 0o644) -> None:
+    """Write ``value`` as readable JSON; the file is replaced whole or not at all.
+
+    Raises:
+        HomeError: it cannot be written.
+    """
+    write_file(path, json.dumps(value, indent=2).encode() + b"\n", mode=mode)
+
+
+def write_file(path: Path, data: bytes, *, mode: int) -> None:
+    """Put ``data`` into ``path``, durably; the file is replaced whole or not at all.
+
+    Raises:
+        HomeError: it cannot be written.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        draft.unlink(missing_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+        sync_directory(path.parent)
+    except OSError as error:
+        raise HomeError(f"cannot write {path}: {error.strerror}") from error
+
+
+def sync_directory(path: Path) -> None:
+    """Make a directory's entries durable, where the system can (POSIX)."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

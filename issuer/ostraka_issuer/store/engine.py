@@ -1,0 +1,116 @@
+"""The database: SQLite that does not lose a commit, one writer at a time, and our errors only.
+
+``synchronous=FULL``: with WAL and less, a power cut may take back a commit that was acknowledged. Writers take the lock
+when they begin (``BEGIN IMMEDIATE``): what a transaction read is still true when it writes. Within one process writers
+queue in order; SQLite's own waiting, by polling, is left for other processes.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from ostraka_issuer.errors import StoreUnavailable
+from ostraka_issuer.limits import DATABASE_CONNECTIONS, DATABASE_WAIT
+
+Transaction = AsyncConnection
+"""What the store hands out: a connection inside a transaction."""
+
+_WRITES: Final = "ostraka_writes"
+
+
+class Store:
+    """The issuer's database.
+
+    Args:
+        path: the SQLite file; it must have been migrated (``migrate``).
+
+    Use ``read()`` and ``write()``, then ``close()``.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._engine: AsyncEngine = create_async_engine(
+            f"sqlite+aiosqlite:///{path}",
+            pool_size=DATABASE_CONNECTIONS,
+            max_overflow=0,
+            pool_timeout=DATABASE_WAIT,
+            hide_parameters=True,
+        )
+        prepare(self._engine.sync_engine)
+        self._writers = asyncio.Lock()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Transaction]:
+        """A transaction that sees one state of the database and changes nothing.
+
+        Raises:
+            StoreUnavailable: the database cannot be read now.
+        """
+        with _ours():
+            async with self._engine.connect() as connection, connection.begin():
+                yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[Transaction]:
+        """A transaction that may write: committed at the end of the block, rolled back by an exception.
+
+        Raises:
+            StoreUnavailable: no turn within ``DATABASE_WAIT``, or the database cannot be written; nothing was changed.
+        """
+        with _ours():
+            await self._take_turn()
+            try:
+                async with self._engine.connect() as plain:
+                    connection = await plain.execution_options(**{_WRITES: True})
+                    async with connection.begin():
+                        yield connection
+            finally:
+                self._writers.release()
+
+    async def _take_turn(self) -> None:
+        try:
+            async with asyncio.timeout(DATABASE_WAIT):
+                await self._writers.acquire()
+        except TimeoutError as error:
+            raise StoreUnavailable(f"the database had no turn for a writer within {DATABASE_WAIT:.0f} s") from error
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
+
+
+@contextmanager
+def _ours() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        raise StoreUnavailable(f"the database did not do it: {error.orig}") from error
+    except PoolTimeout as error:
+        raise StoreUnavailable(f"the database had no connection free within {DATABASE_WAIT:.0f} s") from error
+
+
+def prepare(engine: Engine) -> None:
+    """Give every connection of ``engine`` the settings above, and transactions that begin as they should."""
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: DBAPIConnection, _record: object) -> None:
+        # Python's sqlite3 would begin transactions by itself, too late and never for reads.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {int(DATABASE_WAIT * 1000)}")
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        writes = connection.get_execution_options().get(_WRITES, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

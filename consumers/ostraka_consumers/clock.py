@@ -1,14 +1,11 @@
 """Clocks are handed in, so that tests own the time."""
 
 import time
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
+from .trust.instant import Instant
 
-class Instant(NamedTuple):
-    """One reading: ``wall`` in seconds since the epoch, ``monotonic`` in seconds since anything."""
-
-    wall: float
-    monotonic: float
+__all__ = ["Clock", "Instant", "ManualClock", "SystemClock"]
 
 
 class Clock(Protocol):

@@ -1,6 +1,6 @@
 """The claims of an access token (RFC 9068 §2.2, RFC 7519 §4.1), and ours: ``sid``, ``permissions``, ``fv``."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
@@ -28,7 +28,7 @@ class Actor(WireModel):
 class AccessTokenClaims(WireModel):
     """Everything a verifier knows of a caller.
 
-    ``fv`` is the feed position (epoch, seq) at minting: cut-offs compare it, so no two clocks need to agree. Only tokens
+    ``fv`` is the feed position (epoch, seq) at minting: cut-offs compare it, so no two clocks need agree. Only tokens
     of a foreign issuer may lack it.
     """
 
@@ -41,7 +41,7 @@ class AccessTokenClaims(WireModel):
     exp: NumericDate
     jti: Identifier
     sid: Identifier | None = None
-    permissions: Annotated[list[Permission], Field(max_length=PERMISSIONS_MAX)] = []
+    permissions: Annotated[list[Permission], Field(max_length=PERMISSIONS_MAX)] = Field(default_factory=list)
     auth_time: NumericDate | None = None
     cnf: Confirmation | None = None
     act: Actor | None = None
@@ -53,13 +53,10 @@ class AccessTokenClaims(WireModel):
         return (self.aud,) if isinstance(self.aud, str) else tuple(self.aud)
 
 
-_validate: Final = AccessTokenClaims.__pydantic_validator__.validate_python
-
-
 def read_claims(members: dict[str, Any]) -> AccessTokenClaims:
     """Check the claims of an access token.
 
     Raises:
         MalformedError: a required claim is missing, or one has another type or size.
     """
-    return validated(lambda: _validate(members), "claims")
+    return validated(lambda: AccessTokenClaims.model_validate(members), "claims")

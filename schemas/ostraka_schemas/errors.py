@@ -37,7 +37,7 @@ class UnsupportedKeyError(WireError):
     code = "unsupported_key"
 
 
-class SignatureMismatch(WireError):  # noqa: N818 - "mismatch" already says what went wrong
+class SignatureMismatch(WireError):
     """The signature was not made by the key that the header names."""
 
     code = "bad_signature"

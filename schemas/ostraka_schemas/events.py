@@ -20,7 +20,7 @@ from .limits import (
     TOKEN_KEYS_MAX,
     TOKENS_PER_RECORD_MAX,
 )
-from .model import Identifier, NumericDate, Text, WireModel, validated
+from .model import NumericDate, Text, WireModel, validated
 from .permissions import Permission
 from .subjects import Complex, IssSub, JwtId, SubjectIdentifier, Uri
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, cast, get_args
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -74,31 +74,13 @@ class VerificationKey:
             UnsupportedKeyError: private or foreign members, another type, curve, size or algorithm, a weak key.
         """
         name = jwk.get("alg", alg)
-        if name not in _KEY_OF or (alg is not None and name != alg):
+        if not isinstance(name, str) or name not in _KEY_OF or (alg is not None and name != alg):
             raise UnsupportedKeyError(f"a key must name its algorithm, one of {', '.join(ALGORITHMS)}")
-        kty, curve, kind = _KEY_OF[name]
-        if jwk.get("kty") != kty or (curve is not None and jwk.get("crv") != curve):
-            raise UnsupportedKeyError(f"{name} needs a key of type {kty} {curve or ''}".rstrip())
-        if jwk.get("use", "sig") != "sig":
-            raise UnsupportedKeyError("the key's use is not 'sig'")
-        members = _PUBLIC_MEMBERS[kty]
-        if not set(members) <= jwk.keys() <= set(members) | _OPTIONAL_MEMBERS:
-            raise UnsupportedKeyError(f"a public {kty} key has exactly the members {', '.join(members)}")
-        if not all(isinstance(value, str) for value in jwk.values()):
-            raise UnsupportedKeyError("a key's members are strings")
-        public = {member: jwk[member] for member in members}
-        try:
-            key = _JWT[name].from_jwk(dict(public))
-        except (jwt.PyJWTError, ValueError) as error:
-            raise UnsupportedKeyError(f"not a usable {kty} key") from error
-        if not isinstance(key, kind):
-            raise UnsupportedKeyError("a public key is needed")
-        if isinstance(key, rsa.RSAPublicKey):
-            _check_rsa(key)
+        public = _public_members(jwk, name)
         kid = jwk.get("kid", thumbprint(public))
         if not is_kid(kid):
             raise UnsupportedKeyError(f"a kid has 1 to {KID_MAX_CHARS} characters of A-Z a-z 0-9 - _")
-        return cls(kid=kid, alg=name, jwk=public, _public=key)
+        return cls(kid=kid, alg=cast("Algorithm", name), jwk=public, _public=_import(public, name))
 
     @property
     def thumbprint(self) -> str:
@@ -173,6 +155,38 @@ def thumbprint(jwk: Mapping[str, str]) -> str:
     if members is None or not all(isinstance(jwk.get(member), str) for member in members):
         raise UnsupportedKeyError("only EC, OKP and RSA keys have a thumbprint here")
     return base64url.encode(sha256(strict_json.dumps({m: jwk[m] for m in members})).digest()).decode()
+
+
+def _public_members(jwk: Mapping[str, Any], alg: str) -> dict[str, str]:
+    kty, curve, _ = _KEY_OF[alg]
+    if jwk.get("kty") != kty or (curve is not None and jwk.get("crv") != curve):
+        raise UnsupportedKeyError(f"{alg} needs a key of type {kty} {curve or ''}".rstrip())
+    if jwk.get("use", "sig") != "sig":
+        raise UnsupportedKeyError("the key's use is not 'sig'")
+    members = _PUBLIC_MEMBERS[kty]
+    if not set(members) <= jwk.keys() <= set(members) | _OPTIONAL_MEMBERS:
+        raise UnsupportedKeyError(f"a public {kty} key has exactly the members {', '.join(members)}")
+    if not all(isinstance(value, str) for value in jwk.values()):
+        raise UnsupportedKeyError("a key's members are strings")
+    return {member: jwk[member] for member in members}
+
+
+def _import(public: dict[str, str], alg: str) -> PublicKey:
+    try:
+        key = _JWT[alg].from_jwk(dict(public))
+        spelled = _JWT[alg].to_jwk(key, as_dict=True)
+    except (jwt.PyJWTError, ValueError, TypeError) as error:
+        raise UnsupportedKeyError("not a usable key") from error
+    if not isinstance(key, ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey):
+        raise UnsupportedKeyError("a public key is needed")
+    if not isinstance(key, _KEY_OF[alg][2]):
+        raise UnsupportedKeyError(f"not a key for {alg}")
+    # One key, one spelling: otherwise the same key would have several thumbprints.
+    if any(spelled.get(member) != value for member, value in public.items()):
+        raise UnsupportedKeyError("a member is not spelled canonically")
+    if isinstance(key, rsa.RSAPublicKey):
+        _check_rsa(key)
+    return key
 
 
 def _check_rsa(key: rsa.RSAPublicKey) -> None:

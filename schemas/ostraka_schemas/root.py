@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field, model_validator
 
 from . import jws, strict_json
-from .errors import MalformedError, SignatureMismatch, WireError
+from .errors import SignatureMismatch, WireError
 from .jwk import Algorithm, SigningKey, VerificationKey
 from .limits import (
     FEED_KEYS_MAX,
@@ -37,6 +37,10 @@ def _keys(jwks: Iterable[dict[str, str]]) -> tuple[VerificationKey, ...]:
     if len({key.kid for key in keys}) != len(keys):
         raise ValueError("the same key twice")
     return keys
+
+
+def _es256() -> list[Algorithm]:
+    return ["ES256"]
 
 
 class RootRole(WireModel):
@@ -71,7 +75,7 @@ class Limits(WireModel):
         late: for how long after a token's end its revocation is kept and its key known, for events handled late.
     """
 
-    token_algorithms: Annotated[list[Algorithm], Field(min_length=1)] = ["ES256"]
+    token_algorithms: Annotated[list[Algorithm], Field(min_length=1)] = Field(default_factory=_es256)
     token_keys: Annotated[int, Field(ge=1, le=TOKEN_KEYS_MAX)] = TOKEN_KEYS_MAX
     token_key_lifetime: Annotated[int, Field(ge=1, le=TOKEN_KEY_LIFETIME_MAX)] = TOKEN_KEY_LIFETIME_MAX
     token_lifetime: Annotated[int, Field(ge=1, le=TOKEN_LIFETIME_MAX)] = TOKEN_LIFETIME_MAX

@@ -1,0 +1,1 @@
+"""The verifier inside frameworks: one small module for each."""

@@ -1,0 +1,1 @@
+"""Where a verifier gets the feed from."""

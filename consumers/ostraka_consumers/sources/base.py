@@ -5,7 +5,7 @@ A source decides nothing: it delivers bytes in whatever order it has them and is
 
 from typing import Protocol
 
-from ..trust.receipt import Receipt
+from ostraka_consumers.trust.receipt import Receipt
 
 
 class FeedSink(Protocol):

@@ -1,0 +1,63 @@
+"""The trust anchor: what a verifier is deployed with, and the only thing it believes without a signature."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from ostraka_schemas import strict_json
+from ostraka_schemas.errors import MalformedError
+from ostraka_schemas.limits import ROOT_KEYS_MAX
+from ostraka_schemas.model import Identifier, Sha256, WireModel, validated
+from ostraka_schemas.records import Position
+
+from .errors import ConfigurationError
+
+FIRST: Final = Position(1, 0)
+
+
+class _AnchorFile(WireModel):
+    issuer: Identifier
+    root_thumbprints: Annotated[list[Sha256], Field(min_length=1, max_length=ROOT_KEYS_MAX)]
+    minimum: Annotated[tuple[int, int], Field(strict=False)] = FIRST
+
+
+@dataclass(frozen=True, slots=True)
+class TrustAnchor:
+    """Whom to believe.
+
+    Attributes:
+        issuer: the issuer's identifier, compared with ``iss`` character by character (RFC 9207 §2.4).
+        root_thumbprints: RFC 7638 thumbprints of the root keys that may sign the root document.
+        minimum: a feed position that must be reached before anything is decided; an old copy of the feed is not enough.
+    """
+
+    issuer: str
+    root_thumbprints: tuple[str, ...]
+    minimum: Position = FIRST
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "TrustAnchor":
+        """Read the file that ``ostraka init`` wrote.
+
+        Raises:
+            ConfigurationError: the file cannot be read or is not a trust anchor.
+        """
+        try:
+            raw = Path(path).read_bytes()
+        except OSError as error:
+            raise ConfigurationError(f"cannot read the trust anchor {os.fspath(path)}: {error.strerror}") from error
+        try:
+            members = strict_json.loads_object(raw)
+            content = validated(lambda: _AnchorFile.model_validate(members), "trust anchor")
+        except MalformedError as error:
+            raise ConfigurationError(f"{os.fspath(path)} is not a trust anchor: {error}") from error
+        return cls(content.issuer, tuple(content.root_thumbprints), Position(*content.minimum))
+
+    def to_json(self) -> bytes:
+        """The content of an anchor file."""
+        return strict_json.dumps(
+            {"issuer": self.issuer, "root_thumbprints": list(self.root_thumbprints), "minimum": list(self.minimum)}
+        )

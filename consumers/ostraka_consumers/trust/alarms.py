@@ -1,0 +1,25 @@
+"""What a verifier found that a person must look at. An alarm that is a doubt ends freshness for good."""
+
+from enum import StrEnum
+from typing import Final
+
+
+class Alarm(StrEnum):
+    """Each has happened at least once since the verifier started."""
+
+    EQUIVOCATION = "equivocation"
+    """Two signed contents for one position: the feed key is used twice, or stolen."""
+    NOT_UNDERSTOOD = "not_understood"
+    """A signed record that must be understood and is not: this verifier is too old."""
+    DEFECTIVE = "defective_record"
+    """A signed record of a known kind that breaks its own rules: it could have been a revocation."""
+    BEYOND_LIMITS = "beyond_limits"
+    """A signed key set that the root document does not allow: the feed key may be stolen."""
+    STATE_FULL = "state_full"
+    """More revocations than there is room for."""
+    CLOCK = "clock"
+    """A signed heartbeat lies in the future: this clock is slow, or the issuer's is fast."""
+
+
+DOUBTS: Final = frozenset(Alarm) - {Alarm.CLOCK}
+"""After one of these no heartbeat is believed to vouch for the state. A later root document may settle it."""

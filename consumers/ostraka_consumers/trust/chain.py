@@ -1,0 +1,153 @@
+"""The order of the feed: one record after the other, none skipped, none twice, none replaced.
+
+Rules, for a record whose signature was verified:
+
+1. ``seq`` is the next one and ``prev`` is the hash of the record before: its turn has come.
+2. A position already passed, the same bytes: a duplicate.
+3. A position already passed or held, other bytes; or the next position, but attached to another record than ours:
+   **equivocation**. Whoever holds the feed key has told two stories.
+4. Further ahead: held, at most ``HOLD_MAX_RECORDS`` and ``HOLD_MAX_BYTES``; beyond that let go, to be read again.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import NamedTuple
+
+from ostraka_consumers.limits import EVIDENCE_MAX, EVIDENCE_MAX_BYTES, HASH_WINDOW, HOLD_MAX_BYTES, HOLD_MAX_RECORDS
+from ostraka_schemas.records import GENESIS, Head, Position, Record
+
+
+class Place(Enum):
+    """Where a record belongs."""
+
+    NEXT = auto()
+    PASSED = auto()
+    AHEAD = auto()
+    TOO_FAR = auto()
+    CONFLICT = auto()
+
+
+class Signed(NamedTuple):
+    """A record with its bytes and their hash."""
+
+    record: Record
+    raw: bytes
+    hash: bytes
+
+
+class Evidence(NamedTuple):
+    """Two signed contents for one place. ``known`` is ``None`` once its bytes have left the memory."""
+
+    position: Position
+    known: bytes | None
+    other: bytes
+
+
+@dataclass
+class Chain:
+    """The head of one epoch, the newest hashes, and what came before its turn."""
+
+    epoch: int
+    head: Head | None = None
+    evidence: list[Evidence] = field(default_factory=list)
+    _hashes: dict[int, bytes] = field(default_factory=dict)
+    _passed: dict[bytes, int] = field(default_factory=dict)
+    _raws: deque[tuple[int, bytes]] = field(default_factory=deque)
+    _raws_bytes: int = 0
+    _held: dict[int, Signed] = field(default_factory=dict)
+    _held_bytes: int = 0
+
+    @property
+    def next_seq(self) -> int:
+        """The position whose turn it is."""
+        return 1 if self.head is None else self.head.position.seq + 1
+
+    @property
+    def furthest(self) -> Position | None:
+        """The furthest record that is held."""
+        return Position(self.epoch, max(self._held)) if self._held else None
+
+    @property
+    def held(self) -> int:
+        """How many records wait for their turn."""
+        return len(self._held)
+
+    def has_passed(self, hash_: bytes) -> bool:
+        """Whether exactly these bytes were applied lately: then nothing needs to be verified again."""
+        return hash_ in self._passed
+
+    def contradicts(self, head: Head, statement: bytes) -> bool:
+        """Whether a signed statement names another record at a position that is known. Then it is kept as evidence."""
+        known = self._hashes.get(head.position.seq)
+        if known is None or known == head.hash:
+            return False
+        self._keep(head.position, head.position.seq, statement)
+        return True
+
+    def place(self, signed: Signed) -> Place:
+        """Apply the rules. On a conflict both contents are kept as evidence."""
+        seq = signed.record.position.seq
+        if seq < self.next_seq:
+            known = self._hashes.get(seq)
+            return Place.PASSED if known is None or known == signed.hash else self._conflict(signed)
+        held = self._held.get(seq)
+        if held is not None and held.hash != signed.hash:
+            return self._conflict(signed)
+        if seq == self.next_seq:
+            before = GENESIS if self.head is None else self.head.hash
+            return Place.NEXT if signed.record.prev == before else self._conflict(signed)
+        return self._hold(signed)
+
+    def _hold(self, signed: Signed) -> Place:
+        seq = signed.record.position.seq
+        if seq in self._held:
+            return Place.AHEAD
+        if seq - self.next_seq > HOLD_MAX_RECORDS or self._held_bytes + len(signed.raw) > HOLD_MAX_BYTES:
+            return Place.TOO_FAR
+        self._held[seq] = signed
+        self._held_bytes += len(signed.raw)
+        return Place.AHEAD
+
+    def advance(self, signed: Signed) -> None:
+        """Make a record that is ``NEXT`` the head."""
+        position = signed.record.position
+        self._release(position.seq)
+        self.head = Head(position, signed.hash)
+        self._hashes[position.seq] = signed.hash
+        self._passed[signed.hash] = position.seq
+        old = self._hashes.pop(position.seq - HASH_WINDOW, None)
+        if old is not None:
+            del self._passed[old]
+        self._raws.append((position.seq, signed.raw))
+        self._raws_bytes += len(signed.raw)
+        while self._raws_bytes > EVIDENCE_MAX_BYTES:
+            self._raws_bytes -= len(self._raws.popleft()[1])
+
+    def held_in_turn(self) -> Iterator[Signed]:
+        """Held records whose turn has come; the caller places and advances each before it asks for the next."""
+        for _ in range(HOLD_MAX_RECORDS + 1):
+            signed = self._held.get(self.next_seq)
+            if signed is None:
+                return
+            self._release(self.next_seq)
+            yield signed
+
+    def _release(self, seq: int) -> None:
+        signed = self._held.pop(seq, None)
+        if signed is not None:
+            self._held_bytes -= len(signed.raw)
+
+    def _conflict(self, signed: Signed) -> Place:
+        seq = signed.record.position.seq
+        # A record that attaches elsewhere conflicts with the one before it.
+        at = seq if seq in self._hashes or seq in self._held else seq - 1
+        self._keep(signed.record.position, at, signed.raw)
+        return Place.CONFLICT
+
+    def _keep(self, position: Position, at: int, other: bytes) -> None:
+        if len(self.evidence) < EVIDENCE_MAX and all(entry.other != other for entry in self.evidence):
+            held = self._held.get(at)
+            known = held.raw if held else next((raw for place, raw in self._raws if place == at), None)
+            self.evidence.append(Evidence(position, known, other))

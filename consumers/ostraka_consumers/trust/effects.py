@@ -1,0 +1,136 @@
+"""What an applied record does: the state that tokens are judged by.
+
+Nothing is ever un-revoked. An entry leaves only when a signed heartbeat says that a time has come at which every token
+it could meet has expired; the verifier's own clock has no say in it.
+"""
+
+from ostraka_consumers.limits import STATE_ENTRIES_MAX
+from ostraka_schemas.events import (
+    Event,
+    IssuerCutoff,
+    KeySetChanged,
+    PermissionRevoked,
+    RootPublished,
+    SessionRevoked,
+    TokenClaimsChange,
+    TokenRevoked,
+    TokensRevoked,
+    UnknownEvent,
+)
+from ostraka_schemas.limits import CLOCK_TOLERANCE
+from ostraka_schemas.records import Record
+from ostraka_schemas.root import RootDocument
+from ostraka_schemas.subjects import Complex, IssSub, JwtId, Opaque, SubjectIdentifier, Uri
+
+from .alarms import Alarm
+from .cutoffs import ISSUER, Cutoffs, Key, Moment, Narrowings
+from .denylist import DenyList, token_number
+from .keyset import BeyondLimits, KeySet
+
+
+class TrustState:
+    """Key set, deny list, cut-offs and narrowings of one issuer, within the limits of its root document."""
+
+    def __init__(self, root: RootDocument) -> None:
+        self.root = root
+        self.keys = KeySet()
+        self._keep = root.limits.token_lifetime + CLOCK_TOLERANCE + root.limits.late
+        self.denied = DenyList(self._keep)
+        self.cutoffs = Cutoffs()
+        self.narrowings = Narrowings()
+        self.skipped = 0
+        self._forgotten_until = 0.0
+
+    @property
+    def entries(self) -> int:
+        """How many things are remembered."""
+        return len(self.denied) + len(self.cutoffs) + len(self.narrowings)
+
+    def apply(self, record: Record) -> Alarm | None:
+        """Take the effect of a record whose turn has come. Returns what a person must look at, if anything."""
+        event = record.event
+        if event is None:
+            return Alarm.DEFECTIVE
+        if isinstance(event, UnknownEvent):
+            self.skipped += 1
+            return Alarm.NOT_UNDERSTOOD if event.must_understand else None
+        if _issuer_of(record.subject) not in (None, self.root.iss):
+            self.skipped += 1  # somebody else's subject: nothing of ours can be meant
+            return None
+        if self.entries >= STATE_ENTRIES_MAX:
+            return Alarm.STATE_FULL
+        return self._take(event, record)
+
+    def _take(self, event: Event, record: Record) -> Alarm | None:
+        moment, expires = Moment(record.position, record.iat), float(record.iat + self._keep)
+        match event:
+            case KeySetChanged():
+                return self._replace_keys(event)
+            case RootPublished():
+                # The first one was taken when it opened the feed; this verifier cannot follow a later one.
+                return None if record.position.seq == 1 else Alarm.NOT_UNDERSTOOD
+            case TokenRevoked():
+                return self._deny_one(record.subject, event, expires)
+            case TokensRevoked():
+                for jti, exp in event.tokens:
+                    self._deny(jti, exp, expires)
+            case SessionRevoked():
+                self.cutoffs.add(_key_of(record.subject), moment, expires)
+            case IssuerCutoff():
+                self.cutoffs.add(ISSUER, moment, expires)
+            case TokenClaimsChange():
+                self.narrowings.keep_only(_key_of(record.subject), event.claims.permissions, moment, expires)
+            case PermissionRevoked():
+                self.narrowings.revoke(event.permission, moment, expires)
+            case _:
+                return Alarm.NOT_UNDERSTOOD
+        return None
+
+    def forget(self, signed_time: float) -> None:
+        """Drop what can meet no living token, ``signed_time`` being the ``iat`` of a verified heartbeat."""
+        self._forgotten_until = max(self._forgotten_until, signed_time)
+        self.denied.forget(signed_time)
+        self.cutoffs.forget(signed_time)
+        self.narrowings.forget(signed_time)
+
+    def _replace_keys(self, event: KeySetChanged) -> Alarm | None:
+        try:
+            self.keys = self.keys.replaced_by(event, self.root)
+        except BeyondLimits:
+            return Alarm.BEYOND_LIMITS
+        return None
+
+    def _deny_one(self, subject: SubjectIdentifier, event: TokenRevoked, latest: float) -> Alarm | None:
+        if not isinstance(subject, JwtId):
+            return Alarm.DEFECTIVE
+        self._deny(subject.jti, event.exp, latest)
+        return None
+
+    def _deny(self, jti: str, exp: int, latest: float) -> None:
+        # No token minted before the record can live longer than ``latest``, whatever ``exp`` says.
+        expires = min(exp + CLOCK_TOLERANCE + self.root.limits.late, latest)
+        if expires >= self._forgotten_until:
+            self.denied.add(token_number(jti), expires)
+
+
+def _issuer_of(subject: SubjectIdentifier) -> str | None:
+    match subject:
+        case IssSub(iss=iss) | JwtId(iss=iss):
+            return iss
+        case Uri(uri=uri):
+            return uri
+        case Complex(user=IssSub(iss=iss)):
+            return iss
+        case _:
+            return None
+
+
+def _key_of(subject: SubjectIdentifier) -> Key:
+    match subject:
+        case IssSub(sub=sub):
+            return Key("subject", sub)
+        case Complex(session=Opaque(id=id_)):
+            return Key("session", id_)
+        case Complex(application=Opaque(id=id_)):
+            return Key("client", id_)
+    raise AssertionError("read_event lets no other subject through")

@@ -1,0 +1,97 @@
+"""How much a verifier can vouch for, judged only by signed heartbeats.
+
+The issuer reads its clock, then the committed head, then signs. So whoever has applied everything up to the head of a
+heartbeat knows every revocation that was committed before its ``iat``. The age of the newest such heartbeat is the age
+of the verifier's knowledge. The bus is not in the argument.
+
+Time is ``max(wall clock, newest heartbeat's iat + monotonic time since)``: a slow clock cannot lengthen a token's life.
+A heartbeat more than the clock tolerance ahead is not believed, or a fast issuer could lend freshness it does not have.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ostraka_consumers.limits import FRESH_FOR
+from ostraka_schemas.limits import CLOCK_TOLERANCE
+from ostraka_schemas.records import Head, Heartbeat, Position
+
+from .instant import Instant
+
+
+class Freshness(StrEnum):
+    """FRESH: vouched for within 15 s. LAGGING: as young, but newer records are known to exist. STALE: older.
+    EXPIRED: older than ``max_staleness``, nothing is accepted."""
+
+    FRESH = "fresh"
+    LAGGING = "lagging"
+    STALE = "stale"
+    EXPIRED = "expired"
+
+
+@dataclass(slots=True)
+class Vouching:
+    """What the heartbeats so far vouch for. All times are seconds since the epoch.
+
+    Attributes:
+        heard_at: ``iat`` of the newest heartbeat.
+        vouched_at: ``iat`` of the newest heartbeat whose head was reached; ``None`` before the first.
+        ahead: the newest heartbeat whose head was not reached yet.
+        doubted: something was found after which no heartbeat can vouch any more.
+    """
+
+    heard_at: int = 0
+    vouched_at: int | None = None
+    ahead: Heartbeat | None = None
+    doubted: bool = False
+    _floor: float = 0.0
+    _floor_read: float = 0.0
+
+    def now(self, at: Instant) -> float:
+        """The time to judge by."""
+        return max(at.wall, self._floor + (at.monotonic - self._floor_read))
+
+    def is_ahead_of_time(self, heartbeat: Heartbeat, at: Instant) -> bool:
+        """Whether the heartbeat lies further ahead than two good clocks differ."""
+        return heartbeat.iat > self.now(at) + CLOCK_TOLERANCE
+
+    def hear(self, heartbeat: Heartbeat, head: Head | None, at: Instant) -> None:
+        """Take a verified heartbeat; ``head`` is how far the feed is applied."""
+        self.heard_at = max(self.heard_at, heartbeat.iat)
+        if heartbeat.iat > self._floor + (at.monotonic - self._floor_read):
+            self._floor, self._floor_read = float(heartbeat.iat), at.monotonic
+        if head is not None and heartbeat.head.position <= head.position:
+            self._vouch(heartbeat.iat)
+        elif self.ahead is None or heartbeat.iat >= self.ahead.iat:
+            self.ahead = heartbeat
+
+    def reach(self, head: Head) -> bool:
+        """Take note that the feed is applied up to ``head``. False if a heartbeat knows another record there."""
+        if self.ahead is None or self.ahead.head.position > head.position:
+            return True
+        ahead, self.ahead = self.ahead, None
+        if ahead.head.position == head.position and ahead.head.hash != head.hash:
+            return False
+        self._vouch(ahead.iat)
+        return True
+
+    def _vouch(self, iat: int) -> None:
+        if not self.doubted and (self.vouched_at is None or iat > self.vouched_at):
+            self.vouched_at = iat
+
+    def age(self, now: float) -> float | None:
+        """Seconds since the newest moment that is vouched for; ``None`` before the first."""
+        return None if self.vouched_at is None else now - self.vouched_at
+
+    def state(self, now: float, *, max_staleness: float, behind: bool) -> Freshness:
+        """The freshness at ``now``; ``behind`` if records are known to exist that are not applied."""
+        age = self.age(now)
+        if age is None or age > max_staleness:
+            return Freshness.EXPIRED
+        if age > FRESH_FOR or self.doubted:
+            return Freshness.STALE
+        return Freshness.LAGGING if behind else Freshness.FRESH
+
+
+def newest(*positions: Position | None) -> Position | None:
+    """The furthest of the positions that are known."""
+    return max((position for position in positions if position is not None), default=None)

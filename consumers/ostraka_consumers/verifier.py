@@ -1,0 +1,274 @@
+"""The verifier: the trust core, a clock and the sources that feed it, behind one synchronous question.
+
+``verify`` makes no network call, takes no lock and never waits. What it needs to know the sources bring in, in tasks of
+the verifier's own that live from ``start`` to ``stop``.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import AsyncIterator, Collection, Sequence
+from types import TracebackType
+from typing import Final, Self
+
+from ostraka_schemas.limits import TOKEN_MAX_BYTES
+from ostraka_schemas.records import Position, Record
+
+from .anchor import TrustAnchor
+from .clock import Clock, SystemClock
+from .errors import ConfigurationError, Malformed, NotReady, SourceError
+from .grant import Grant
+from .limits import READY_TIMEOUT, REMEMBERED_TOKENS
+from .memory import Memory
+from .sources.base import Source
+from .status import Status
+from .trust.core import TrustCore
+from .trust.receipt import Outcome, Receipt
+from .trust.tokens import GenuineToken, TokenReader
+from .watchers import Watchers
+
+_log: Final = logging.getLogger("ostraka.verifier")
+_TOKEN_TYPES: Final = frozenset({str, bytes})
+_NEWS: Final = frozenset({Outcome.APPLIED, Outcome.HEARTBEAT})
+
+
+class Verifier:
+    """Decides, locally, what a token still allows.
+
+    Args:
+        anchor: whom to believe.
+        audience: the name or names under which this service is meant by ``aud``.
+        sources: where the feed comes from; any one of them is enough.
+        clock: tells the time; the system's by default.
+        max_staleness: seconds without news after which nothing is accepted. The root document's bound holds as well.
+        ready_timeout: seconds that ``start`` waits for the feed.
+        remember: how many verified tokens to keep; 0 for none.
+
+    Raises:
+        ConfigurationError: no audience, or no source.
+    """
+
+    def __init__(
+        self,
+        anchor: TrustAnchor,
+        *,
+        audience: str | Collection[str],
+        sources: Sequence[Source],
+        clock: Clock | None = None,
+        max_staleness: float | None = None,
+        ready_timeout: float = READY_TIMEOUT,
+        remember: int = REMEMBERED_TOKENS,
+    ) -> None:
+        audiences = frozenset((audience,) if isinstance(audience, str) else audience)
+        if not audiences or not all(audiences):
+            raise ConfigurationError(
+                "a verifier needs at least one audience: the name by which tokens mean this service"
+            )
+        if not sources:
+            raise ConfigurationError("a verifier needs at least one source of the feed")
+        self.anchor: Final = anchor
+        self.audiences: Final = audiences
+        self._clock = clock or SystemClock()
+        self._core = TrustCore(anchor, max_staleness=max_staleness)
+        self._reader = TokenReader(anchor.issuer, audiences)
+        self._memory: Memory[tuple[GenuineToken, Grant]] = Memory(remember)
+        self._sources = tuple(sources)
+        self._states: dict[str, str] = {source.name: "not started" for source in sources}
+        self._ready_timeout = ready_timeout
+        self._watchers = Watchers()
+        self._news_at = -math.inf
+        self._ready = False
+        self._became_ready = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # --- the question ------------------------------------------------------------------------------------------------
+
+    def verify(self, token: str | bytes, *, max_staleness: float = math.inf) -> Grant:
+        """Decide on an access token (RFC 9068 §4, RFC 8725).
+
+        Args:
+            token: the compact JWS, as it came.
+            max_staleness: seconds without news that this caller bears; less than the verifier's own, for strict routes.
+
+        Returns:
+            What the token still allows.
+
+        Raises:
+            VerificationError: one of its subclasses says why not. Nothing else is raised, whatever the token.
+        """
+        if not self._ready:
+            raise NotReady(self._core.why_not_ready() or "the verifier is not running")
+        # Before the look-up, which reads the token whole: neither size nor type is known yet.
+        kind: object = type(token)
+        if kind not in _TOKEN_TYPES or len(token) > TOKEN_MAX_BYTES:
+            raise Malformed(f"a token is text or bytes, at most {TOKEN_MAX_BYTES} of them")
+        core = self._core
+        known = self._memory.get(token)
+        if known is None:
+            genuine = self._reader.read(token, core.keys)
+            grant = Grant(core, genuine)
+        else:
+            genuine, grant = known
+            core.check_key(genuine)
+        now = core.now(self._clock.now())
+        core.check_times(genuine, now)
+        core.check_revocation(genuine)
+        core.check_staleness(now, max_staleness)
+        if known is None:
+            # Only what was accepted is remembered, so nothing that is refused can drive out what is good.
+            core.note_position(genuine)
+            self._memory.put(token, (genuine, grant))
+        return grant
+
+    # --- life --------------------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Follow the feed and return once tokens can be decided.
+
+        Raises:
+            NotReady: not within ``ready_timeout``; the message says what is missing.
+            SourceError: a source can never work as configured.
+        """
+        if self._tasks:
+            raise ConfigurationError("the verifier is running already")
+        self._tasks = [
+            asyncio.create_task(self._follow(source), name=f"ostraka source {source.name}") for source in self._sources
+        ]
+        became_ready = asyncio.create_task(self._became_ready.wait(), name="ostraka ready")
+        try:
+            await self._wait_until_ready(became_ready)
+        except BaseException:
+            await self.stop()
+            raise
+        finally:
+            became_ready.cancel()
+
+    async def _follow(self, source: Source) -> None:
+        try:
+            await source.run(self)
+        except SourceError as error:
+            self.report(source.name, f"ended: {error}")
+            _log.error("source %s can never work as configured: %s", source.name, error)
+            raise
+
+    async def _wait_until_ready(self, became_ready: "asyncio.Task[bool]") -> None:
+        deadline = asyncio.get_running_loop().time() + self._ready_timeout
+        pending: set[asyncio.Task[None] | asyncio.Task[bool]] = {became_ready, *self._tasks}
+        while not became_ready.done():
+            left = deadline - asyncio.get_running_loop().time()
+            done, pending = await asyncio.wait(pending, timeout=max(0.0, left), return_when=asyncio.FIRST_COMPLETED)
+            failure = next((e for t in done if not t.cancelled() and (e := t.exception()) is not None), None)
+            if failure is not None:
+                raise failure
+            if not done or not any(not task.done() for task in self._tasks):
+                if became_ready.done():
+                    return
+                doing = "; ".join(f"{name}: {state}" for name, state in self._states.items())
+                raise NotReady(f"not ready after {self._ready_timeout:g} s: {self._core.why_not_ready()} ({doing})")
+
+    async def stop(self) -> None:
+        """Stop following the feed. Waits for every task; may be called twice."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        for result in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(result, Exception):
+                _log.error("a source had ended with an error: %s", result)
+        self._ready = False
+        self._became_ready.clear()
+
+    # --- what sources call (FeedSink) --------------------------------------------------------------------------------
+
+    def deliver(self, raw: bytes) -> Receipt:
+        """Take what a source found. Never raises."""
+        at = self._clock.now()
+        before = self._core.alarms.copy()
+        receipt = self._core.receive(raw, at)
+        if receipt.outcome in _NEWS:
+            self._news_at = at.monotonic
+            if not self._ready and self._core.why_not_ready() is None:
+                self._ready = True
+                self._became_ready.set()
+        for alarm in self._core.alarms - before:
+            _log.error("alarm %s at feed position %s", alarm.value, self._core.head)
+        if receipt.applied:
+            head = self._core.head
+            self._watchers.publish(receipt.applied, head.position if head else None)
+        return receipt
+
+    def silence(self) -> float:
+        """Seconds since the newest verified record or heartbeat; infinite before the first."""
+        return self._clock.now().monotonic - self._news_at
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether records are known to exist that were not delivered."""
+        return self._core.behind
+
+    def report(self, source: str, state: str) -> None:
+        """Take note of what a source is doing."""
+        if self._states.get(source) != state:
+            _log.info("source %s: %s", source, state)
+            self._states[source] = state
+
+    # --- what can be seen --------------------------------------------------------------------------------------------
+
+    @property
+    def core(self) -> TrustCore:
+        """The trust core, to look at; only ``deliver`` changes it."""
+        return self._core
+
+    @property
+    def reader(self) -> TokenReader:
+        """Reads tokens; for explanations."""
+        return self._reader
+
+    @property
+    def clock(self) -> Clock:
+        """The clock it judges by."""
+        return self._clock
+
+    @property
+    def status(self) -> Status:
+        """How it is, at this moment."""
+        core, state, at = self._core, self._core.state, self._clock.now()
+        return Status(
+            ready=self._ready,
+            waiting_for=core.why_not_ready(),
+            freshness=core.freshness(at),
+            age=core.age(at),
+            head=core.head,
+            known_head=core.known_head,
+            alarms=tuple(sorted(alarm.value for alarm in core.alarms)),
+            counters=dict(core.counters),
+            sources=dict(self._states),
+            denied=0 if state is None else len(state.denied),
+            cutoffs=0 if state is None else len(state.cutoffs),
+            narrowings=0 if state is None else len(state.narrowings),
+            keys=len(core.keys),
+            remembered=len(self._memory),
+        )
+
+    def changes(self) -> AsyncIterator[Record]:
+        """The records applied from now on, in feed order.
+
+        Raises:
+            Missed: while iterating, if the reader falls too far behind.
+        """
+        return self._watchers.changes()
+
+    async def wait_for(self, position: Position, timeout: float) -> bool:
+        """Wait until ``position`` is applied, at most ``timeout`` seconds. Whether it was."""
+        head = self._core.head
+        if head is not None and head.position >= position:
+            return True
+        return await self._watchers.wait_for(position, timeout)

@@ -1,0 +1,84 @@
+"""Who wants to know what was applied: bounded queues, so that a slow watcher delays nobody."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterable
+
+from ostraka_schemas.records import Position, Record
+
+from .limits import CHANGES_QUEUE_MAX
+
+
+class Missed(Exception):
+    """A watcher was so slow that records were dropped for it."""
+
+
+class Watchers:
+    """Hands applied records on, and wakes those who wait for a position."""
+
+    def __init__(self) -> None:
+        self._queues: set[_Queue] = set()
+        self._waiting: list[tuple[Position, asyncio.Future[None]]] = []
+
+    def publish(self, records: Iterable[Record], head: Position | None) -> None:
+        """Tell everyone. Never blocks."""
+        for queue in self._queues:
+            queue.put(records)
+        if self._waiting:
+            self._wake(head)
+
+    async def changes(self) -> AsyncIterator[Record]:
+        """The records applied from now on, in feed order. Ends when its reader stops.
+
+        Raises:
+            Missed: the reader was more than ``CHANGES_QUEUE_MAX`` records behind.
+        """
+        queue = _Queue()
+        self._queues.add(queue)
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            self._queues.discard(queue)
+
+    async def wait_for(self, position: Position, timeout: float) -> bool:
+        """Wait until ``position`` is applied, at most ``timeout`` seconds. Whether it was."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        entry = (position, future)
+        self._waiting.append(entry)
+        try:
+            await asyncio.wait_for(future, timeout)
+        except TimeoutError:
+            return False
+        finally:
+            if entry in self._waiting:
+                self._waiting.remove(entry)
+        return True
+
+    def _wake(self, head: Position | None) -> None:
+        for position, future in self._waiting:
+            if head is not None and head >= position and not future.done():
+                future.set_result(None)
+
+
+class _Queue:
+    def __init__(self) -> None:
+        self._records: deque[Record] = deque()
+        self._filled = asyncio.Event()
+        self._missed = False
+
+    def put(self, records: Iterable[Record]) -> None:
+        for record in records:
+            if len(self._records) >= CHANGES_QUEUE_MAX:
+                self._missed = True
+                break
+            self._records.append(record)
+        self._filled.set()
+
+    async def get(self) -> Record:
+        while not self._records:
+            if self._missed:
+                raise Missed(f"more than {CHANGES_QUEUE_MAX} records behind")
+            self._filled.clear()
+            await self._filled.wait()
+        return self._records.popleft()

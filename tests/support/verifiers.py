@@ -1,0 +1,35 @@
+"""Verifiers for tests: fed by hand, or from a list."""
+
+import asyncio
+from collections.abc import Iterable
+
+from ostraka_consumers import Verifier
+from ostraka_consumers.sources.base import FeedSink
+from tests.support.fake_issuer import FakeIssuer
+
+
+class ListSource:
+    """Delivers what it was given and then waits."""
+
+    name = "list"
+
+    def __init__(self, items: Iterable[bytes]) -> None:
+        self._items = list(items)
+
+    async def run(self, sink: FeedSink) -> None:
+        sink.report(self.name, "reading")
+        for item in self._items:
+            sink.deliver(item)
+        await asyncio.Event().wait()
+
+
+async def ready_verifier(issuer: FakeIssuer, *, audience: str = "orders", remember: int = 1_000) -> Verifier:
+    """A verifier that has read everything ``issuer`` has published, and a heartbeat. The caller stops it."""
+    if not issuer.records:
+        issuer.open()
+    source = ListSource([*issuer.records, issuer.heartbeat()])
+    verifier = Verifier(
+        issuer.anchor, audience=audience, sources=[source], clock=issuer.clock, remember=remember, ready_timeout=5
+    )
+    await verifier.start()
+    return verifier

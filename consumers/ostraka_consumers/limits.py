@@ -48,3 +48,47 @@ READY_TIMEOUT: Final = 30.0
 
 STALENESS_MARGIN: Final = CLOCK_TOLERANCE
 """What the clocks of issuer and verifier may differ by, on top of ``max_staleness``."""
+
+# --- the Kafka source ------------------------------------------------------------------------------------------------
+
+SOURCE_SILENCE_MAX: Final = 3 * HEARTBEAT_INTERVAL
+"""No verified heartbeat for so long: the consumer is built anew, whatever it says about itself."""
+
+SOURCE_CHECK_EVERY: Final = 0.5
+"""How often a reader that gets nothing looks whether its log is still the one it was reading."""
+
+SOURCE_INCOMPLETE_MAX: Final = 1.0
+"""How long records may be known and missing after everything was read, before the log is read again."""
+
+SOURCE_REREAD_MIN: Final = 5.0
+SOURCE_REREAD_MAX: Final = 60.0
+"""Seconds between two readings of the whole log for that reason; doubled each time it did not help."""
+
+SOURCE_RETRY_MIN: Final = 0.25
+SOURCE_RETRY_MAX: Final = 5.0
+"""Longest pause between attempts: a verifier is to be fresh one heartbeat after its broker came back."""
+
+SOURCE_RETRY_BACKOFF_MS: Final = 500
+"""Milliseconds between a client's own attempts to reach a broker that went away: at most two a second."""
+
+SOURCE_WAIT_MAX: Final = 1.0
+"""Longest pause while brokers answer but the topic is not there yet."""
+
+SOURCE_STEADY: Final = 10.0
+"""A connection that lasted so long was a good one: the next pause starts from the shortest again."""
+
+SOURCE_OPEN_MAX: Final = 30.0
+"""Connecting and finding the position, all steps together."""
+
+SOURCE_REQUEST_MAX: Final = 10.0
+"""One request. Every answer but a long poll comes within milliseconds."""
+
+SOURCE_METADATA_MAX: Final = 10.0
+"""Age at which partitions are counted again."""
+
+SOURCE_BATCH_RECORDS: Final = 64
+SOURCE_SLICE: Final = 0.005
+"""Seconds of applying records before other tasks get their turn."""
+
+SOURCE_FETCH_BYTES: Final = 1024 * 1024
+"""One fetch: thousands of records; more made reading a backlog no faster."""

@@ -1,1 +1,22 @@
-"""Where a verifier gets the feed from."""
+"""Where the feed comes from."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .kafka import KafkaSource
+    from .security import KafkaSecurity
+
+__all__ = ["KafkaSecurity", "KafkaSource"]
+
+
+def __getattr__(name: str) -> Any:
+    # Only who uses Kafka loads aiokafka; the verifier imports this package for its seam alone.
+    if name == "KafkaSource":
+        from .kafka import KafkaSource  # noqa: PLC0415
+
+        return KafkaSource
+    if name == "KafkaSecurity":
+        from .security import KafkaSecurity  # noqa: PLC0415
+
+        return KafkaSecurity
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,17 +1,35 @@
 """What has to be done about aiokafka 0.14 before it can be trusted with a feed.
 
-``stop()`` of a client whose broker is gone may raise ``CancelledError`` out of nowhere or hang, and then leaves its
-background tasks running. Some private attributes are used here, and only here; the version is bounded for that reason.
+* ``stop()`` of a client whose broker is gone may raise ``CancelledError`` out of nowhere or hang, and then leaves its
+  background tasks running: ``safe_stop``.
+* Asking about a topic creates it where the cluster allows that, with whatever partitions are the default there; and
+  asks thousands of times a second while the topic is missing: ``forbid_topic_creation``.
+* A batch that cannot be decoded is fetched again for ever: ``next_readable``.
+
+Some private attributes are used here, and only here; the version is bounded for that reason.
 """
 
 import asyncio
 import contextlib
 import logging
+import random
+from collections.abc import Set
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import ProducerClosed
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.client import AIOKafkaClient, ConnectionGroup
+from aiokafka.cluster import ClusterMetadata
+from aiokafka.errors import (
+    CorruptRecordException,
+    KafkaConnectionError,
+    KafkaError,
+    OffsetOutOfRangeError,
+    ProducerClosed,
+    TopicAuthorizationFailedError,
+    UnsupportedCodecError,
+)
+from aiokafka.protocol.api import Response
+from aiokafka.protocol.metadata import MetadataRequest
 
 logger = logging.getLogger(__name__)
 
@@ -20,6 +38,17 @@ STOP_SECONDS: Final = 5.0
 
 CLOSE_SECONDS: Final = 1.0
 """How long each of the steps after that may take; they only cancel tasks and close sockets."""
+
+MISSING_TOPIC_PAUSE: Final = 0.2
+"""Between two questions about a topic that is not there."""
+
+PROBE_MS: Final = 1_000
+"""How long to wait for one record, in milliseconds. Where there is one it comes within a few."""
+
+UNREADABLE: Final = (CorruptRecordException, UnsupportedCodecError)
+"""A batch with a broken checksum, or compressed in a way that nothing installed here can undo."""
+
+_BOOTSTRAP: Final = ("bootstrap", ConnectionGroup.DEFAULT)
 
 
 async def safe_stop(client: AIOKafkaConsumer | AIOKafkaProducer, within: float = STOP_SECONDS) -> None:
@@ -93,3 +122,91 @@ async def _close_connections(client: AIOKafkaClient) -> None:
     with contextlib.suppress(asyncio.CancelledError, Exception):
         async with asyncio.timeout(CLOSE_SECONDS):
             await client.close()
+
+
+def forbid_topic_creation(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
+    """Make a client that was not started yet ask about topics without creating them."""
+    inner: AIOKafkaClient = client.client if isinstance(client, AIOKafkaProducer) else client._client  # noqa: SLF001
+
+    async def update(cluster: ClusterMetadata, topics: Set[str]) -> bool:
+        return await _update_metadata(inner, cluster, topics)
+
+    inner._metadata_update = update  # noqa: SLF001
+
+
+async def _update_metadata(client: AIOKafkaClient, cluster: ClusterMetadata, topics: Set[str]) -> bool:
+    """Do what ``AIOKafkaClient._metadata_update`` does, but create nothing, and take it easy if a topic is missing."""
+    request = MetadataRequest(sorted(topics), allow_auto_topic_creation=False)
+    metadata = await _ask_any_node(client, cluster, request)
+    if metadata is None or not metadata.brokers:
+        return False
+    cluster.update_metadata(metadata)
+    bootstrap = client._conns.pop(_BOOTSTRAP, None)  # noqa: SLF001
+    if bootstrap is not None:
+        bootstrap.close()
+    if not topics <= cluster.topics(exclude_internal_topics=False):
+        await asyncio.sleep(MISSING_TOPIC_PAUSE)
+    return True
+
+
+async def _ask_any_node(client: AIOKafkaClient, cluster: ClusterMetadata, request: MetadataRequest) -> Response | None:
+    nodes = [broker.nodeId for broker in cluster.brokers()]
+    random.shuffle(nodes)
+    if _BOOTSTRAP in client._conns:  # noqa: SLF001
+        nodes.append(_BOOTSTRAP[0])
+    for node in nodes:
+        connection = await client._get_conn(node)  # noqa: SLF001
+        if connection is not None:
+            with contextlib.suppress(KafkaError, TimeoutError):
+                return await connection.send(request)
+    return None
+
+
+async def find_partitions(consumer: AIOKafkaConsumer, topic: str) -> Set[int]:
+    """Ask which partitions a topic has; none if there is no such topic.
+
+    Raises:
+        KafkaError: nobody answered, or the topic must not be described.
+    """
+    client: AIOKafkaClient = consumer._client  # noqa: SLF001
+    if not await client.add_topic(topic):
+        raise KafkaConnectionError("no broker answers questions about topics")
+    if topic in client.cluster.unauthorized_topics:
+        raise TopicAuthorizationFailedError(topic)
+    return consumer.partitions_for_topic(topic) or frozenset()
+
+
+async def next_readable(consumer: AIOKafkaConsumer, partition: TopicPartition, unreadable: int) -> int:
+    """Find where the batch ends that cannot be read.
+
+    A batch is fetched whole, so its end is looked for in steps that double, and then in steps that halve.
+
+    Args:
+        consumer: leaves it at an unspecified position.
+        partition: the partition to read.
+        unreadable: an offset whose record cannot be decoded.
+
+    Returns:
+        The first offset after it whose record can be, or that is not there yet.
+    """
+    bad, step = unreadable, 1
+    while not await _can_read(consumer, partition, bad + step):
+        bad, step = bad + step, 2 * step
+    good = bad + step
+    while good - bad > 1:
+        middle = (bad + good) // 2
+        if await _can_read(consumer, partition, middle):
+            good = middle
+        else:
+            bad = middle
+    return good
+
+
+async def _can_read(consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int) -> bool:
+    consumer.seek(partition, offset)
+    try:
+        with contextlib.suppress(OffsetOutOfRangeError):
+            await consumer.getmany(partition, timeout_ms=PROBE_MS, max_records=1)
+    except UNREADABLE:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Measurements, always beside a floor in the same run: ratios and distributions, never a single number."""

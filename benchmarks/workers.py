@@ -1,0 +1,108 @@
+"""The processes that are measured: each is told what to do by a JSON file and answers with JSON lines.
+
+    python -m benchmarks.workers verifier CONFIG    follows the feed, and notes when each token is first refused
+    python -m benchmarks.workers consumer CONFIG    reads a topic, and notes when each record comes in
+
+Both print ``{"ready": true}`` and, when their standard input ends, ``{"seen": {id: wall-clock seconds}}``.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from ostraka_consumers import Revoked, TrustAnchor, Verifier
+from ostraka_consumers.sources import KafkaSource
+from ostraka_consumers.trust.receipt import Receipt
+from ostraka_schemas.subjects import JwtId
+
+
+class WatchingVerifier(Verifier):
+    """Asks for the very token that a record is about, at the moment the record was applied."""
+
+    tokens: dict[str, str]
+    seen: dict[str, float]
+
+    def deliver(self, raw: bytes) -> Receipt:
+        receipt = super().deliver(raw)
+        for record in receipt.applied:
+            if isinstance(record.subject, JwtId) and record.subject.jti in self.tokens:
+                try:
+                    self.verify(self.tokens[record.subject.jti])
+                except Revoked:
+                    self.seen[record.subject.jti] = time.time()
+        return receipt
+
+
+async def verifier(config: dict[str, Any]) -> dict[str, float]:
+    """Follow the feed until standard input ends."""
+    watching = WatchingVerifier(
+        TrustAnchor.load(config["anchor"]),
+        audience=config["audience"],
+        sources=[KafkaSource(config["kafka"], topic=config["topic"])],
+    )
+    watching.tokens, watching.seen = {}, {}
+    async with watching:
+        tell({"ready": True})
+        tokens: dict[str, str] = json.loads(await line_from_stdin())
+        for token in tokens.values():
+            watching.verify(token)
+        watching.tokens = tokens
+        tell({"armed": len(tokens)})
+        await line_from_stdin()
+    return watching.seen
+
+
+async def consumer(config: dict[str, Any]) -> dict[str, float]:
+    """Read a topic until standard input ends: the floor."""
+    partition = TopicPartition(config["topic"], 0)
+    reader = AIOKafkaConsumer(bootstrap_servers=config["kafka"], auto_offset_reset="earliest", enable_auto_commit=False)
+    await reader.start()
+    seen: dict[str, float] = {}
+    try:
+        reader.assign([partition])
+        await reader.position(partition)
+
+        async def read() -> None:
+            while True:
+                for records in (await reader.getmany(timeout_ms=1_000)).values():
+                    now = time.time()
+                    for record in records:
+                        if record.key is not None:
+                            seen[record.key.decode()] = now
+
+        task = asyncio.create_task(read())
+        tell({"ready": True})
+        await line_from_stdin()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    finally:
+        await reader.stop()
+    return seen
+
+
+def tell(value: dict[str, Any]) -> None:
+    """Answer with one line."""
+    sys.stdout.write(json.dumps(value) + "\n")
+    sys.stdout.flush()
+
+
+async def line_from_stdin() -> str:
+    """One line, without blocking the loop."""
+    return await asyncio.to_thread(sys.stdin.readline)
+
+
+def main(arguments: list[str]) -> None:
+    """Run as a command."""
+    kind, path = arguments
+    config = json.loads(Path(path).read_text())
+    work = {"verifier": verifier, "consumer": consumer}[kind]
+    tell({"seen": asyncio.run(work(config))})
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,4 +1,3 @@
-# ruff: noqa: N818 - the names are the messages: what is refused, missing or busy
 """What can go wrong in the issuer, by whose fault.
 
     OstrakaError
@@ -8,6 +7,11 @@
         │   ├── KeyStoreError        a private key cannot be read, opened or written
         │   └── SchemaError          the database has a schema this version does not know
         ├── StoreUnavailable    503  the database is busy, full or broken; nothing was changed
+        ├── FeedError           503  the feed does not do its work
+        │   ├── FeedAheadError       the topic knows more than the database, which is an old copy: do not go on
+        │   ├── TopicMismatch        the topic exists and is not as it must be
+        │   ├── IntentSetAside       a committed change cannot be put into the feed
+        │   └── FeedDown             the feed has ended; the message says why
         ├── SigningUnavailable  503  no key may sign tokens at this moment
         ├── HashingBusy         429  more logins at once than passwords can be checked
         ├── LoginRefused        401  wrong user name or password, or a disabled account: never said which
@@ -67,6 +71,38 @@ class StoreUnavailable(IssuerError):
     code = "store_unavailable"
     status = 503
     retry_after = 1
+
+
+class FeedError(IssuerError):
+    """The feed does not do its work."""
+
+    code = "feed"
+    status = 503
+
+
+class FeedAheadError(FeedError):
+    """The topic holds what was signed with this feed key and is not in the database: a restored backup."""
+
+    code = "feed_ahead"
+
+
+class TopicMismatch(FeedError):
+    """The feed's topic has other partitions or settings than it must have."""
+
+    code = "topic_mismatch"
+
+
+class IntentSetAside(FeedError):
+    """A change is committed, but verifiers cannot be told: its record cannot be made. An operator must act."""
+
+    code = "intent_set_aside"
+    status = 500
+
+
+class FeedDown(FeedError):
+    """The feed does not run, or has ended."""
+
+    code = "feed_down"
 
 
 class SigningUnavailable(IssuerError):

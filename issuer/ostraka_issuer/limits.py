@@ -76,3 +76,56 @@ KEY_SET_MAX_AGE: Final = 300
 """How long others' libraries may cache the JWKS. A successor is published ``KEY_LEAD`` before it signs."""
 
 # --- feed ------------------------------------------------------------------------------------------------------------
+
+FEED_BATCH: Final = 256
+"""Intents sequenced in one transaction: some 20 ms of signing, during which nobody else can write."""
+
+FEED_BATCHES_TO_SETTLE: Final = 64
+"""A heartbeat waits for at most so many batches; if revocations still keep coming, the next one speaks for them."""
+
+FEED_POLL: Final = 1.0
+"""The sequencer is woken by commits. Should a wake-up get lost (the api in another process), it looks this often."""
+
+FEED_REFUSED: Final = 100
+"""Intents that cannot be made into records. One is an accident; so many mean that this issuer does not work."""
+
+FEED_PAGE: Final = 256
+"""Records read from the database at once: 150 KiB usually, 16 MiB if every one has the greatest size."""
+
+FEED_MEMORY: Final = 1_024
+"""Records kept for a follower that is slower than the sequencer; past that it reads the database."""
+
+FEED_IN_FLIGHT: Final = 512
+"""Records sent and not acknowledged. The Kafka client sends one batch (64 KiB) at a time anyway."""
+
+FEED_SEND: Final = 5.0
+"""A record not acknowledged within this time: the connection is given up and made anew. The idempotent producer itself
+would try for ever, on a connection that may never come back (library: no re-bootstrap)."""
+
+FEED_PROMPT: Final = 1.0
+"""An acknowledgement outstanding for longer means for /readyz that the broker is not there."""
+
+FEED_MARK: Final = 0.05
+"""Published records are marked this much later, many at once: a mark is a write that a revocation would wait for, and a
+lost one only makes identical bytes go out twice."""
+
+FEED_WAITERS: Final = 4_096
+"""Requests that wait for their place in the feed, and places remembered for those that come late."""
+
+FEED_TOPIC_ATTEMPTS: Final = 20
+FEED_TOPIC_PAUSE: Final = 0.05
+"""A topic just made is not described by every broker at once; on the embedded one a client may remake a deleted one."""
+
+FEED_CHECK_PAGE: Final = 500
+FEED_CHECK_SILENCE: Final = 5.0
+"""Records of the topic compared in one go (a few ms), and how long the broker may be silent while it is read."""
+
+KAFKA_REQUEST: Final = 5.0
+"""A broker that answers no request for this long is away."""
+
+KAFKA_STOP: Final = 1.0
+"""Time for a Kafka client to say goodbye; what is not delivered then is sent again by the next one."""
+
+KAFKA_BACKOFF_FIRST: Final = 0.1
+KAFKA_BACKOFF_MAX: Final = 2.0
+"""Between attempts to reach the broker, full jitter. Short: one issuer cannot be a herd, and verifiers wait for news."""

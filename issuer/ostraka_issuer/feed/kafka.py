@@ -1,0 +1,57 @@
+"""The Kafka clients of the feed, made in one place (library: aiokafka 0.14).
+
+The producer is idempotent, except on the embedded broker, which cannot do that. Nothing rests on it: identical bytes
+may be sent twice.
+"""
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+
+from ostraka_schemas.limits import RECORD_MAX_BYTES
+
+from ..limits import KAFKA_REQUEST
+from ..settings import IssuerSettings
+
+_REQUEST_MS = int(KAFKA_REQUEST * 1_000)
+_RETRY_MS = 50
+_FETCH_WAIT_MS = 20  # The embedded broker answers only when this has passed; Apache Kafka as soon as there is data.
+_FETCH_BYTES = 4 * 1024 * 1024
+
+
+def make_producer(settings: IssuerSettings) -> AIOKafkaProducer:
+    """A producer, not started, that sends at once and takes an acknowledgement from all replicas."""
+    return AIOKafkaProducer(
+        bootstrap_servers=settings.kafka,
+        client_id="ostraka-issuer",
+        acks="all",
+        enable_idempotence=not settings.kafka_embedded,
+        linger_ms=0,
+        max_batch_size=RECORD_MAX_BYTES,
+        request_timeout_ms=_REQUEST_MS,
+        retry_backoff_ms=_RETRY_MS,
+    )
+
+
+def make_consumer(settings: IssuerSettings) -> AIOKafkaConsumer:
+    """A consumer, not started, of no group and with no topic: for ``assign`` and ``seek``."""
+    return AIOKafkaConsumer(
+        bootstrap_servers=settings.kafka,
+        client_id="ostraka-issuer-check",
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        fetch_max_wait_ms=_FETCH_WAIT_MS,
+        max_partition_fetch_bytes=_FETCH_BYTES,
+        request_timeout_ms=_REQUEST_MS,
+        retry_backoff_ms=_RETRY_MS,
+    )
+
+
+def make_admin(settings: IssuerSettings) -> AIOKafkaAdminClient:
+    """An admin client, not started."""
+    return AIOKafkaAdminClient(
+        bootstrap_servers=settings.kafka,
+        client_id="ostraka-issuer-admin",
+        request_timeout_ms=_REQUEST_MS,
+        retry_backoff_ms=_RETRY_MS,
+    )

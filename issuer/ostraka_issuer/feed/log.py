@@ -1,0 +1,139 @@
+"""The feed as the database keeps it: the bytes of every record, in order. What was stored is never signed again."""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import ColumnElement, func, insert, select, tuple_, update
+
+from ostraka_schemas.records import Head, Position
+
+from ..store import Store, Transaction
+from ..store.tables import FEED_RECORDS
+
+_T: Final = FEED_RECORDS.c
+_PLACE: Final = tuple_(_T.epoch, _T.seq)
+_START: Final = Position(0, 0)
+
+
+class StoredRecord(NamedTuple):
+    """A signed record. ``created_at`` is the wall clock when it was sequenced."""
+
+    position: Position
+    hash: bytes
+    raw: bytes
+    txn: str
+    created_at: float
+
+
+class Backlog(NamedTuple):
+    """Records that wait to be published, and when the oldest of them was made."""
+
+    size: int
+    oldest: float | None
+
+
+async def read_head(transaction: Transaction) -> Head | None:
+    """The newest record, or ``None`` if there is none yet."""
+    query = select(_T.epoch, _T.seq, _T.hash).order_by(_T.epoch.desc(), _T.seq.desc()).limit(1)
+    row = (await transaction.execute(query)).one_or_none()
+    return None if row is None else Head(Position(row.epoch, row.seq), row.hash)
+
+
+async def append(transaction: Transaction, records: Sequence[StoredRecord]) -> None:
+    """Store records behind the head."""
+    rows = [
+        {
+            "epoch": record.position.epoch,
+            "seq": record.position.seq,
+            "hash": record.hash,
+            "raw": record.raw,
+            "txn": record.txn,
+            "created_at": record.created_at,
+        }
+        for record in records
+    ]
+    await transaction.execute(insert(FEED_RECORDS), rows)
+
+
+class FeedLog:
+    """Questions about the stored feed, each in a transaction of its own.
+
+    All methods raise StoreUnavailable if the database does not answer.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def head(self) -> Head | None:
+        """The newest committed record."""
+        async with self._store.read() as transaction:
+            return await read_head(transaction)
+
+    async def after(self, position: Position | None, limit: int) -> list[StoredRecord]:
+        """The ``limit`` records after ``position``, in feed order; ``None`` is before the first."""
+        query = (
+            select(_T.epoch, _T.seq, _T.hash, _T.raw, _T.txn, _T.created_at)
+            .where(_PLACE > _place(position))
+            .order_by(_T.epoch, _T.seq)
+            .limit(limit)
+        )
+        async with self._store.read() as transaction:
+            rows = (await transaction.execute(query)).all()
+        return [StoredRecord(Position(epoch, seq), *rest) for epoch, seq, *rest in rows]
+
+    async def hashes_after(self, position: Position | None, limit: int) -> list[Head]:
+        """Places and hashes of the ``limit`` records after ``position``."""
+        query = (
+            select(_T.epoch, _T.seq, _T.hash).where(_PLACE > _place(position)).order_by(_T.epoch, _T.seq).limit(limit)
+        )
+        async with self._store.read() as transaction:
+            rows = (await transaction.execute(query)).all()
+        return [Head(Position(row.epoch, row.seq), row.hash) for row in rows]
+
+    async def hash_at(self, position: Position) -> bytes | None:
+        """The hash of the record at ``position``, or ``None`` if there is none."""
+        query = select(_T.hash).where(_T.epoch == position.epoch, _T.seq == position.seq)
+        async with self._store.read() as transaction:
+            return (await transaction.execute(query)).scalar_one_or_none()
+
+    async def position_of(self, txn: str) -> Position | None:
+        """Where the record of ``txn`` stands; the newest place if a later epoch holds it too."""
+        query = select(_T.epoch, _T.seq).where(_T.txn == txn).order_by(_T.epoch.desc(), _T.seq.desc()).limit(1)
+        async with self._store.read() as transaction:
+            row = (await transaction.execute(query)).one_or_none()
+        return None if row is None else Position(row.epoch, row.seq)
+
+    async def published(self) -> Position | None:
+        """The newest record marked as published; everything before it is marked too."""
+        query = (
+            select(_T.epoch, _T.seq)
+            .where(_T.published_at.is_not(None))
+            .order_by(_T.epoch.desc(), _T.seq.desc())
+            .limit(1)
+        )
+        async with self._store.read() as transaction:
+            row = (await transaction.execute(query)).one_or_none()
+        return None if row is None else Position(row.epoch, row.seq)
+
+    async def backlog(self, published: Position | None) -> Backlog:
+        """How much stands behind ``published``."""
+        query = select(func.count(), func.min(_T.created_at)).where(_PLACE > _place(published))
+        async with self._store.read() as transaction:
+            size, oldest = (await transaction.execute(query)).one()
+        return Backlog(size, oldest)
+
+    async def mark_published(self, after: Position | None, until: Position, at: float) -> None:
+        """Mark the records after ``after``, up to and with ``until``, as published at the wall clock time ``at``."""
+        change = update(FEED_RECORDS).where(_PLACE > _place(after), _PLACE <= _place(until), _T.published_at.is_(None))
+        async with self._store.write() as transaction:
+            await transaction.execute(change.values(published_at=at))
+
+    async def mark_unpublished(self, after: Position | None) -> None:
+        """Take the mark from every record after ``after``: they must be sent again."""
+        change = update(FEED_RECORDS).where(_PLACE > _place(after), _T.published_at.is_not(None))
+        async with self._store.write() as transaction:
+            await transaction.execute(change.values(published_at=None))
+
+
+def _place(position: Position | None) -> ColumnElement[Any]:
+    return tuple_(*(position or _START))

@@ -1,0 +1,205 @@
+"""The publisher brings stored records and heartbeats to the topic, in order, and sees that they stay there.
+
+It works in sessions. A session makes sure of the topic, compares it with the database, and then sends with one producer
+everything that is missing and everything that comes, several in flight, in order. Whatever goes wrong ends the session:
+the producer is thrown away (an idempotent one of this library does not recover from a refused batch, and none finds a
+broker that has moved) and, after a pause with full jitter, a new session looks where the topic stands. Nothing is lost,
+because what is not acknowledged is still in the database; what is sent twice is the same bytes, which verifiers ignore.
+
+A topic that was emptied or made anew shows in an acknowledged offset that is not higher than the one before, or at the
+beginning of a session. Then everything that is missing is sent again, from the first record if need be.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from random import Random
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from ostraka_consumers.sources._aiokafka import safe_stop
+from ostraka_schemas.jwk import VerificationKey
+from ostraka_schemas.limits import RECORD_MAX_BYTES
+
+from ..errors import FeedAheadError, FeedError, TopicMismatch
+from ..failpoints import hit
+from ..limits import FEED_PROMPT, KAFKA_BACKOFF_FIRST, KAFKA_BACKOFF_MAX, KAFKA_REQUEST, KAFKA_STOP
+from ..settings import IssuerSettings
+from .backoff import Backoff
+from .delivery import Deliveries, TopicLost
+from .follower import Followers
+from .kafka import make_consumer, make_producer
+from .log import FeedLog, StoredRecord
+from .marks import Marks
+from .selfcheck import Findings, Landmark, find_again, read_topic
+from .topic import ensure_topic
+
+logger = logging.getLogger(__name__)
+
+MakeProducer = Callable[[IssuerSettings], AIOKafkaProducer]
+
+
+class Publisher:
+    """Publishes the feed to Kafka.
+
+    Args:
+        log: the stored feed.
+        followers: where new records and heartbeats come from.
+        marks: remembers what is published.
+        key: the public half of L.
+        settings: which broker and topic.
+        connected: called when a session begins to send: verifiers were without news.
+        random: chance for the pauses.
+        make: makes producers; for tests.
+    """
+
+    def __init__(
+        self,
+        log: FeedLog,
+        followers: Followers,
+        marks: Marks,
+        key: VerificationKey,
+        settings: IssuerSettings,
+        *,
+        connected: Callable[[], None],
+        random: Random,
+        make: MakeProducer = make_producer,
+    ) -> None:
+        self._log = log
+        self._follower = followers.open()
+        self._marks = marks
+        self._key = key
+        self._settings = settings
+        self._connected = connected
+        self._backoff = Backoff(KAFKA_BACKOFF_FIRST, KAFKA_BACKOFF_MAX, random)
+        self._make = make
+        self._landmark: Landmark | None = None
+        self._deliveries: Deliveries | None = None
+        self.doing = "connecting"
+        self.foreign = 0
+        self.refills = 0
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the broker takes records, as far as acknowledgements tell."""
+        if self._deliveries is None:
+            return False
+        since = self._deliveries.waiting_since
+        return since is None or asyncio.get_running_loop().time() - since < FEED_PROMPT
+
+    async def run(self) -> None:
+        """Publish until cancelled. Outages are waited for.
+
+        Raises:
+            FeedAheadError: the topic knows more than the database.
+        """
+        while True:
+            try:
+                await self._session()
+            except TopicLost as news:
+                logger.warning(
+                    "the topic %s was emptied or made anew (%s): filling it", self._settings.feed_topic, news
+                )
+                self.doing = "filling the topic again"
+            except FeedAheadError:
+                raise
+            except asyncio.CancelledError:
+                if _is_cancelled():
+                    raise
+                self._interrupted("the Kafka client gave up")
+            except Exception as error:  # noqa: BLE001 - the library also leaks KeyError, AssertionError and others
+                self._interrupted(_say(error), unexpected=error)
+            await asyncio.sleep(self._backoff.next())
+
+    def _interrupted(self, reason: str, unexpected: Exception | None = None) -> None:
+        known = unexpected is None or isinstance(unexpected, (KafkaError, OSError, TimeoutError, FeedError))
+        if reason != self.doing.removeprefix("waiting: "):
+            logger.warning("not publishing: %s", reason, exc_info=None if known else unexpected)
+        self.doing = f"waiting: {reason}"
+
+    async def _session(self) -> None:
+        await ensure_topic(self._settings)
+        findings = await self._look()
+        await self._begin(findings)
+        producer = self._make(self._settings)
+        deliveries = Deliveries(findings.end, self._marks.note)
+        try:
+            async with asyncio.timeout(2 * KAFKA_REQUEST):  # It would ask for its producer id for ever.
+                await producer.start()
+            self._deliveries = deliveries
+            self.doing = "publishing"
+            self._connected()
+            await _both(self._send(producer, deliveries), deliveries.settle())
+        finally:
+            self._deliveries = None
+            self._landmark = deliveries.landmark or self._landmark
+            await safe_stop(producer, KAFKA_STOP)
+
+    async def _look(self) -> Findings:
+        """Where the topic stands: by its last known record, or else by reading all of it."""
+        topic, landmark = self._settings.feed_topic, self._landmark
+        if landmark is not None:
+            end = await find_again(self._consume, topic, landmark)
+            if end is not None:
+                return Findings(landmark.head.position, end, self.foreign)
+            self._landmark = None
+        return await read_topic(self._consume, topic, self._log, self._key)
+
+    async def _begin(self, findings: Findings) -> None:
+        known = self._marks.until
+        if known is not None and (findings.until is None or findings.until < known):
+            self.refills += 1
+            logger.warning("the topic ends at %s, %s was published: sending again", findings.until, known)
+        self.foreign = findings.foreign
+        await self._marks.restart(findings.until)
+        self._follower.rewind(findings.until)
+
+    def _consume(self) -> AIOKafkaConsumer:
+        return make_consumer(self._settings)
+
+    async def _send(self, producer: AIOKafkaProducer, deliveries: Deliveries) -> None:
+        topic = self._settings.feed_topic
+        while True:
+            portion = await self._follower.take()
+            for record in portion.records:
+                _refuse_large(record)
+                hit("publish.before_send")
+                await deliveries.add(await producer.send(topic, record.raw, partition=0), record)
+            if portion.beat is not None:
+                await deliveries.add(await producer.send(topic, portion.beat.raw, partition=0), None)
+            self._backoff.reset()
+
+
+async def _both(first: Coroutine[Any, Any, None], second: Coroutine[Any, Any, None]) -> None:
+    """Run two endless coroutines; the first error of either ends both and is raised as it is."""
+    tasks = [asyncio.create_task(first), asyncio.create_task(second)]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    # News about the topic says more than the failure that came with it.
+    errors = [error for error in results if isinstance(error, Exception)]
+    for error in sorted(errors, key=lambda error: not isinstance(error, TopicLost)):
+        raise error
+    raise KafkaError("the Kafka client gave up")
+
+
+def _refuse_large(record: StoredRecord) -> None:
+    # Nothing of this size was ever signed. If it is here all the same, a broker's refusal would break the producer.
+    if len(record.raw) > RECORD_MAX_BYTES:
+        raise FeedError(f"the stored record {record.position} has {len(record.raw)} bytes; the database is damaged")
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _say(error: Exception) -> str:
+    if isinstance(error, TopicMismatch):
+        return str(error)
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

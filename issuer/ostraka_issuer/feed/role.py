@@ -1,0 +1,238 @@
+"""The feed role: whoever holds L sequences, signs, publishes and beats."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from random import SystemRandom
+from types import TracebackType
+from typing import Self
+
+from ostraka_consumers.clock import Clock, SystemClock
+from ostraka_schemas.jwk import SigningKey
+from ostraka_schemas.records import Head, Position
+
+from ..errors import FeedAheadError, FeedDown, StoreUnavailable
+from ..settings import IssuerSettings
+from ..store import Store
+from .follower import Followers
+from .heartbeat import Heart
+from .intents import WaitingIntent
+from .local import LocalSource
+from .log import FeedLog, StoredRecord
+from .marks import Marks
+from .places import Places
+from .publisher import Publisher
+from .sequencer import Sequencer
+from .state import FeedState
+
+logger = logging.getLogger(__name__)
+
+
+class FeedRole:
+    """Runs the feed.
+
+    Four tasks live and end together: sequencer, heart, publisher, marks. An error in one that is not an outage ends
+    all, and ``wait()`` raises it.
+
+    Args:
+        store: the migrated database.
+        feed_key: L.
+        settings: the issuer, the broker, the topic, the heartbeat interval.
+        epoch: the epoch that the root document names.
+        clock: the time.
+
+    Use ``async with``, or ``start()`` and ``stop()``. A role that has ended does not start again.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        feed_key: SigningKey,
+        settings: IssuerSettings,
+        *,
+        epoch: int = 1,
+        clock: Clock | None = None,
+    ) -> None:
+        clock = clock or SystemClock()
+        random = SystemRandom()
+        self._epoch = epoch
+        self._clock = clock
+        self._log = FeedLog(store)
+        self._followers = Followers(self._log.after)
+        self._places = Places(self._log)
+        self._marks = Marks(self._log, clock)
+        self._sequencer = Sequencer(
+            store,
+            feed_key,
+            issuer=settings.issuer,
+            epoch=epoch,
+            clock=clock,
+            stored=self._stored,
+            refused=self._refused,
+        )
+        self._heart = Heart(
+            self._sequencer,
+            self._log,
+            feed_key,
+            issuer=settings.issuer,
+            clock=clock,
+            interval=settings.heartbeat_interval,
+            beaten=self._followers.push_beat,
+        )
+        self._publisher = Publisher(
+            self._log,
+            self._followers,
+            self._marks,
+            feed_key.public,
+            settings,
+            connected=self._heart.beat_now,
+            random=random,
+        )
+        self._local = LocalSource(self._followers, self._heart.beat_now, random=random)
+        self._head: Head | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    @property
+    def source(self) -> LocalSource:
+        """The feed for a verifier in this process; it needs no broker."""
+        return self._local
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start(self) -> None:
+        """Start. Waits for the database, not for the broker.
+
+        Raises:
+            FeedAheadError: the database holds records of a later epoch than the root document's.
+            StoreUnavailable: the database does not answer.
+        """
+        head = await self._log.head()
+        if head is not None and head.position.epoch > self._epoch:
+            raise FeedAheadError(
+                f"the database is at {head.position}, the root document at epoch {self._epoch}: it is an older copy"
+            )
+        await self._marks.load()
+        self._head = head
+        self._task = asyncio.create_task(self._run(), name="ostraka-feed")
+
+    async def stop(self) -> None:
+        """End every task and wait for it. Records that are not acknowledged are sent when the feed starts again."""
+        self._stopping = True
+        if self._task is None:
+            return
+        self._task.cancel()
+        await asyncio.wait({self._task})
+        with contextlib.suppress(StoreUnavailable):
+            await self._marks.write()
+
+    async def wait(self) -> None:
+        """Return when the feed was stopped.
+
+        Raises:
+            FeedError: it ended by itself; the error that ended it, or FeedDown from it.
+        """
+        if self._task is None:
+            raise FeedDown("the feed was not started")
+        await asyncio.wait({self._task})
+        if not self._stopping:
+            raise self._down()
+
+    def wake(self) -> None:
+        """Say that an intent was committed. Cheap; call it right after the commit."""
+        self._sequencer.wake()
+
+    def head(self) -> Head | None:
+        """The newest record, as this process knows it."""
+        return self._head
+
+    async def position_of(self, txn: str, timeout: float) -> Position | None:
+        """Where the intent of ``txn`` stands in the feed.
+
+        Returns:
+            Its place, or ``None`` if it has none within ``timeout`` seconds. It is committed and will get one.
+
+        Raises:
+            IntentSetAside: it cannot be put into the feed.
+            FeedDown: the feed does not run.
+            StoreUnavailable: the database does not answer.
+        """
+        if self._task is None or self._task.done():
+            raise self._down()
+        return await self._places.find(txn, timeout)
+
+    async def state(self) -> FeedState:
+        """How the feed is doing.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+        """
+        backlog = await self._log.backlog(self._marks.until)
+        running = self._task is not None and not self._task.done()
+        age = None if backlog.oldest is None else max(0.0, self._clock.now().wall - backlog.oldest)
+        return FeedState(
+            running=running,
+            head=self._head,
+            connected=running and self._publisher.is_connected,
+            publishing=self._publisher.doing if running else "ended",
+            unpublished=backlog.size,
+            oldest_unpublished=age,
+            set_aside=self._sequencer.set_aside,
+            refills=self._publisher.refills,
+            foreign=self._publisher.foreign,
+            alarms=tuple(self._alarms(running)),
+        )
+
+    def _alarms(self, running: bool) -> Sequence[str]:
+        alarms = []
+        if not running:
+            alarms.append(str(self._down()))
+        if self._sequencer.set_aside:
+            alarms.append(f"{self._sequencer.set_aside} committed changes cannot be put into the feed; see the log")
+        if self._sequencer.trouble:
+            alarms.append(f"changes are not sequenced: {self._sequencer.trouble}")
+        if self._heart.trouble:
+            alarms.append(f"no heartbeat: {self._heart.trouble}")
+        return alarms
+
+    async def _run(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._sequencer.run(), name="ostraka-sequencer")
+                tasks.create_task(self._heart.run(), name="ostraka-heart")
+                tasks.create_task(self._publisher.run(), name="ostraka-publisher")
+                tasks.create_task(self._marks.run(), name="ostraka-marks")
+        except ExceptionGroup as group:
+            logger.critical("the feed has ended", exc_info=group.exceptions[0])
+            raise group.exceptions[0] from None
+        finally:
+            self._places.end(FeedDown("the feed has ended"))
+
+    def _down(self) -> Exception:
+        if self._task is None:
+            return FeedDown("the feed was not started")
+        if self._stopping or not self._task.done() or self._task.cancelled():
+            return FeedDown("the feed was stopped")
+        error = self._task.exception()
+        if isinstance(error, FeedAheadError):
+            return error
+        down = FeedDown(f"the feed has ended: {error or 'nobody knows why'}")
+        down.__cause__ = error
+        return down
+
+    def _stored(self, records: Sequence[StoredRecord]) -> None:
+        newest = records[-1]
+        self._head = Head(newest.position, newest.hash)
+        self._followers.push(records)
+        self._places.tell(records)
+
+    def _refused(self, intent: WaitingIntent, reason: str) -> None:
+        self._places.refuse(intent.txn, reason)

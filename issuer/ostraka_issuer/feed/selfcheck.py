@@ -1,0 +1,205 @@
+"""The issuer reads its own topic before it publishes, and compares it with the database.
+
+* What the database knows by position and hash is fine.
+* What stops before the head, or has a hole, is *behind*: a lost tail, an emptied or a recreated topic. It is filled
+  again from the first record that is missing; verifiers ignore what they know.
+* A record or heartbeat signed with L that the database does not know is *ahead*: this database is an old copy, and
+  going on would sign a second content for positions that verifiers have seen. The feed refuses to run.
+* Anything else is foreign: anybody who can write to the topic can put it there. It is counted.
+
+The topic is in feed order but for what was sent twice, and every refill runs in order to the head. So one pass that
+counts up from the first record finds the first one missing; at worst, it sends too much again.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import aclosing, asynccontextmanager
+from typing import Final, NamedTuple
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaTimeoutError
+
+from ostraka_consumers.sources._aiokafka import safe_stop
+from ostraka_schemas import base64url, jws
+from ostraka_schemas.errors import MalformedError, SignatureMismatch
+from ostraka_schemas.jwk import VerificationKey
+from ostraka_schemas.limits import RECORD_MAX_BYTES
+from ostraka_schemas.records import Head, Heartbeat, Position, read_payload, record_hash
+
+from ..errors import FeedAheadError
+from ..limits import FEED_CHECK_PAGE, FEED_CHECK_SILENCE, KAFKA_STOP
+from .log import FeedLog
+
+_POLL_MS: Final = 200
+_BREATH: Final = 64
+"""After so many entries (3 ms, if none is as expected) the event loop gets a turn."""
+
+
+class Findings(NamedTuple):
+    """What a topic holds.
+
+    Attributes:
+        until: every record up to and with this one is there; ``None`` if not even the first is.
+        end: the offset that the next record will get.
+        foreign: entries that are none of ours.
+    """
+
+    until: Position | None
+    end: int
+    foreign: int
+
+
+class Landmark(NamedTuple):
+    """The last record known to be in the topic: where, and what."""
+
+    offset: int
+    head: Head
+
+
+class Comparison:
+    """Compares entries of a topic, in their order, with the database.
+
+    Args:
+        log: the database.
+        key: the public half of L.
+    """
+
+    def __init__(self, log: FeedLog, key: VerificationKey, *, page: int = FEED_CHECK_PAGE) -> None:
+        self._log = log
+        self._key = key
+        self._page = page
+        self._expected: deque[Head] = deque()
+        self._known: dict[Position, bytes | None] = {}
+        self.until: Position | None = None
+        self.foreign = 0
+
+    async def take(self, values: Iterable[bytes | None]) -> None:
+        """Compare the next entries.
+
+        Raises:
+            FeedAheadError: one is ours and the database does not know it.
+            StoreUnavailable: the database does not answer.
+        """
+        for count, value in enumerate(values, start=1):
+            if count % _BREATH == 0:
+                await asyncio.sleep(0)
+            if value is None:
+                self.foreign += 1
+                continue
+            digest = record_hash(value)
+            if not self._expected:
+                self._expected.extend(await self._log.hashes_after(self.until, self._page))
+            if self._expected and digest == self._expected[0].hash:
+                self.until = self._expected.popleft().position
+            else:
+                await self._judge(value, digest)
+
+    async def _judge(self, value: bytes, digest: bytes) -> None:
+        try:
+            compact = jws.split(value, max_bytes=RECORD_MAX_BYTES)
+            header = jws.read_header(compact.header, typ=jws.TYP_EVENT)
+            content = read_payload(base64url.decode(compact.payload))
+        except MalformedError:
+            self.foreign += 1
+            return
+        claimed = content.head if isinstance(content, Heartbeat) else Head(content.position, digest)
+        known = await self._hash_at(claimed.position)
+        if known == claimed.hash:
+            return
+        try:
+            jws.check(compact, header, self._key)
+        except (SignatureMismatch, MalformedError):
+            self.foreign += 1
+            return
+        raise FeedAheadError(_ahead(claimed.position, known is not None))
+
+    async def _hash_at(self, position: Position) -> bytes | None:
+        # Heartbeats are many and mostly name the same heads.
+        if position not in self._known:
+            if len(self._known) >= self._page:
+                self._known.clear()
+            self._known[position] = await self._log.hash_at(position)
+        return self._known[position]
+
+
+def _ahead(position: Position, other: bool) -> str:
+    what = f"other contents at {position} than" if other else f"a record at {position}, which is not in"
+    return (
+        f"the feed's topic holds {what} this database, signed with this issuer's feed key: the database is an older "
+        "copy than the topic. Publishing would contradict what verifiers have seen. Restore the newest copy of the "
+        "database, or start a new epoch with a root document signed by the root keys"
+    )
+
+
+Consume = Callable[[], AIOKafkaConsumer]
+
+
+async def read_topic(consume: Consume, topic: str, log: FeedLog, key: VerificationKey) -> Findings:
+    """Compare the whole topic with the database.
+
+    Args:
+        consume: makes a consumer, not started.
+
+    Raises:
+        FeedAheadError: see above.
+        StoreUnavailable: the database does not answer.
+        KafkaError: the broker does not.
+    """
+    comparison = Comparison(log, key)
+    async with _assigned(consume, topic) as (consumer, partition):
+        end = (await consumer.end_offsets([partition]))[partition]
+        begin = (await consumer.beginning_offsets([partition]))[partition]
+        consumer.seek(partition, begin)
+        async with aclosing(_pages(consumer, partition, end)) as pages:
+            async for values in pages:
+                await comparison.take(values)
+    return Findings(comparison.until, end, comparison.foreign)
+
+
+async def find_again(consume: Consume, topic: str, landmark: Landmark) -> int | None:
+    """Whether the topic still is what it was: the same bytes at the same offset.
+
+    Returns:
+        The offset that the next record will get, or ``None`` if the topic is another one or was cut.
+
+    Raises:
+        KafkaError: the broker does not answer.
+    """
+    async with _assigned(consume, topic) as (consumer, partition):
+        end: int = (await consumer.end_offsets([partition]))[partition]
+        begin = (await consumer.beginning_offsets([partition]))[partition]
+        if not begin <= landmark.offset < end:
+            return None
+        consumer.seek(partition, landmark.offset)
+        async with aclosing(_pages(consumer, partition, landmark.offset + 1)) as pages:
+            found = [value async for values in pages for value in values]
+    return end if found and found[0] is not None and record_hash(found[0]) == landmark.head.hash else None
+
+
+@asynccontextmanager
+async def _assigned(consume: Consume, topic: str) -> AsyncIterator[tuple[AIOKafkaConsumer, TopicPartition]]:
+    consumer = consume()
+    try:
+        await consumer.start()
+        partition = TopicPartition(topic, 0)
+        consumer.assign([partition])
+        yield consumer, partition
+    finally:
+        await safe_stop(consumer, KAFKA_STOP)
+
+
+async def _pages(
+    consumer: AIOKafkaConsumer, partition: TopicPartition, end: int
+) -> AsyncGenerator[list[bytes | None], None]:
+    # The position, not the last record's offset: it also passes what a log leaves out.
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + FEED_CHECK_SILENCE
+    while await consumer.position(partition) < end:
+        found = await consumer.getmany(partition, timeout_ms=_POLL_MS, max_records=FEED_CHECK_PAGE)
+        records = found.get(partition, [])
+        if records:
+            deadline = loop.time() + FEED_CHECK_SILENCE
+            yield [record.value for record in records if record.offset < end]
+        elif loop.time() > deadline:
+            raise KafkaTimeoutError(f"the broker gave nothing for {FEED_CHECK_SILENCE:.0f} s while the topic was read")

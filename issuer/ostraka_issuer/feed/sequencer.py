@@ -1,0 +1,226 @@
+"""The sequencer gives every committed intent its place in the feed.
+
+One transaction a batch: the intents in order of commit, the head they follow, the signatures, the stored bytes and the
+intents' places. Before it is committed nothing has left the database, so a crash leaves intents that still wait; after
+it, only the stored bytes are ever sent. A position can therefore never show two contents. One writer at a time (BEGIN
+IMMEDIATE) makes the head that was read the head that is followed.
+
+**An intent that cannot become a record.** Whoever writes an intent refuses what a verifier would not read, so this is a
+bug or a damaged row, and there is no good way out, only a least bad one:
+
+* stopping here would hold back every later revocation, for ever, because of one row;
+* no longer sending heartbeats would make every verifier refuse every token within ``max_staleness``;
+* so it is set aside, and loudly: an error in the log, an alarm in ``FeedState`` (the issuer is not ready), and its
+  caller gets an error instead of a place. What it announced is in the database already: its session gives out no new
+  tokens, and the old ones end with their lifetime.
+
+It is set aside in memory, not in the database: the row keeps waiting, and a version that can read it sequences it. Only
+a key set that a newer one has overtaken stays out, for it would undo that one. Many such intents (``FEED_REFUSED``) are
+no accident any more: then the feed goes down.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from typing import Final
+
+from ostraka_consumers.clock import Clock
+from ostraka_schemas import base64url
+from ostraka_schemas.errors import OstrakaError
+from ostraka_schemas.jwk import SigningKey
+from ostraka_schemas.records import GENESIS, Head, Position, record_hash, sign_record
+
+from ..errors import FeedError, StoreUnavailable
+from ..failpoints import hit
+from ..limits import FEED_BATCH, FEED_BATCHES_TO_SETTLE, FEED_POLL, FEED_REFUSED
+from ..store import Store, Transaction
+from . import intents
+from .intents import WaitingIntent
+from .log import StoredRecord, append, read_head
+
+logger = logging.getLogger(__name__)
+
+_BREATH: Final = 32
+"""After so many signatures (2 ms) the event loop gets a turn."""
+
+
+class Sequencer:
+    """Turns intents into stored records.
+
+    Args:
+        store: the database.
+        key: L, the key that signs the feed.
+        issuer: ``iss`` of every record.
+        epoch: the epoch that the root document names.
+        clock: tells ``iat``.
+        stored: called with each batch, right after its commit and in feed order.
+        refused: called with each intent that was set aside, and why.
+        batch: intents a transaction takes at most.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        key: SigningKey,
+        *,
+        issuer: str,
+        epoch: int,
+        clock: Clock,
+        stored: Callable[[Sequence[StoredRecord]], None],
+        refused: Callable[[WaitingIntent, str], None],
+        batch: int = FEED_BATCH,
+    ) -> None:
+        self._store = store
+        self._key = key
+        self._issuer = issuer
+        self._epoch = epoch
+        self._clock = clock
+        self._stored = stored
+        self._refused = refused
+        self._batch = batch
+        self._set_aside: dict[int, str] = {}
+        self._wake = asyncio.Event()
+        self._turn = asyncio.Lock()
+        self.trouble: str | None = None
+
+    @property
+    def set_aside(self) -> int:
+        """How many intents could not be made into records."""
+        return len(self._set_aside)
+
+    def wake(self) -> None:
+        """Say that an intent was committed."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Sequence whenever there is something to, until cancelled. A database that does not answer is asked again.
+
+        Raises:
+            FeedError: too many intents cannot be made into records.
+        """
+        while True:
+            self._wake.clear()
+            try:
+                taken = await self.step()
+            except StoreUnavailable as error:
+                logger.error("intents cannot be sequenced: %s", error)
+                taken = 0
+            if taken < self._batch:
+                await self._slumber()
+
+    async def _slumber(self) -> None:
+        try:
+            async with asyncio.timeout(FEED_POLL):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    async def settle(self) -> None:
+        """Return when every intent that was committed before the call has its place.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+            FeedError: too many intents cannot be made into records, or they come faster than they are sequenced.
+        """
+        # A batch that was not full took everything that was waiting when it began.
+        for _ in range(FEED_BATCHES_TO_SETTLE):
+            if await self.step() < self._batch:
+                return
+        raise FeedError("intents come faster than they can be sequenced")
+
+    async def step(self) -> int:
+        """Sequence one batch.
+
+        Returns:
+            How many intents were taken, those set aside included; fewer than a batch means that none is left.
+
+        Raises:
+            StoreUnavailable: nothing was changed.
+            FeedError: too many intents cannot be made into records.
+        """
+        async with self._turn:
+            self._refuse_to_go_on()
+            try:
+                taken, records, refused = await self._transact()
+            except StoreUnavailable as error:
+                self.trouble = str(error)
+                raise
+            self.trouble = None
+            if records:
+                hit("sequence.after_commit")
+                self._stored(records)
+            for intent, reason in refused:
+                self._put_aside(intent, reason)
+            self._refuse_to_go_on()
+        return taken
+
+    async def _transact(self) -> tuple[int, list[StoredRecord], list[tuple[WaitingIntent, str]]]:
+        async with self._store.write() as transaction:
+            batch = await intents.waiting(transaction, but=self._set_aside, limit=self._batch)
+            if not batch:
+                return 0, [], []
+            hit("sequence.before_sign")
+            placed, refused = await self._sign(transaction, batch)
+            if placed:
+                await append(transaction, [record for _, record in placed])
+                await intents.place(transaction, [(intent, record.position) for intent, record in placed])
+            hit("sequence.before_commit")
+        return len(batch), [record for _, record in placed], refused
+
+    async def _sign(
+        self, transaction: Transaction, batch: Sequence[WaitingIntent]
+    ) -> tuple[list[tuple[WaitingIntent, StoredRecord]], list[tuple[WaitingIntent, str]]]:
+        head = await read_head(transaction)
+        placed: list[tuple[WaitingIntent, StoredRecord]] = []
+        refused: list[tuple[WaitingIntent, str]] = []
+        now = self._clock.now().wall
+        for count, intent in enumerate(batch, start=1):
+            if await intents.is_outdated(transaction, intent):
+                refused.append((intent, "a newer key set is in the feed already"))
+                continue
+            try:
+                record = self._make(intent, head, now)
+            except (OstrakaError, ValueError, TypeError) as error:
+                refused.append((intent, str(error)))
+                continue
+            placed.append((intent, record))
+            head = Head(record.position, record.hash)
+            if count % _BREATH == 0:
+                await asyncio.sleep(0)
+        return placed, refused
+
+    def _make(self, intent: WaitingIntent, head: Head | None, now: float) -> StoredRecord:
+        position, prev = self._next(head)
+        subject, event = intents.read(intent)
+        raw = sign_record(
+            self._key,
+            iss=self._issuer,
+            iat=int(now),
+            jti=record_id(position.epoch, intent.txn),
+            txn=intent.txn,
+            position=position,
+            prev=prev,
+            subject=subject,
+            event=event,
+        )
+        return StoredRecord(position, record_hash(raw), raw, intent.txn, now)
+
+    def _next(self, head: Head | None) -> tuple[Position, bytes]:
+        if head is None or head.position.epoch < self._epoch:
+            return Position(self._epoch, 1), GENESIS
+        return Position(head.position.epoch, head.position.seq + 1), head.hash
+
+    def _put_aside(self, intent: WaitingIntent, reason: str) -> None:
+        logger.critical("intent %d (txn %s) cannot be published and is set aside: %s", intent.id, intent.txn, reason)
+        self._set_aside[intent.id] = reason
+        self._refused(intent, reason)
+
+    def _refuse_to_go_on(self) -> None:
+        if len(self._set_aside) > FEED_REFUSED:
+            raise FeedError(f"more than {FEED_REFUSED} intents cannot be made into records; see the log")
+
+
+def record_id(epoch: int, txn: str) -> str:
+    """``jti`` of the record of ``txn``: 128 bits that depend on nothing else; a second attempt gives the same."""
+    return base64url.encode(sha256(f"ostraka:record:{epoch}:{txn}".encode()).digest()[:16]).decode()

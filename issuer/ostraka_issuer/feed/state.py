@@ -1,0 +1,34 @@
+"""How the feed is doing, for /readyz and for people."""
+
+from dataclasses import dataclass
+
+from ostraka_schemas.records import Head
+
+
+@dataclass(frozen=True, slots=True)
+class FeedState:
+    """One look at the feed.
+
+    Attributes:
+        running: whether the feed works at all.
+        head: the newest record.
+        connected: whether the broker takes records, as far as acknowledgements tell.
+        publishing: what the publisher is doing: ``connecting``, ``publishing``, ``waiting: <why>``, …
+        unpublished: stored records that the topic is not known to have.
+        oldest_unpublished: age of the oldest of them, in seconds.
+        set_aside: committed changes that could not be made into records: verifiers do not know them.
+        refills: how often the topic had lost records and was filled again.
+        foreign: entries of the topic, when it was last read, that are not ours.
+        alarms: what an operator must look at.
+    """
+
+    running: bool
+    head: Head | None
+    connected: bool
+    publishing: str
+    unpublished: int
+    oldest_unpublished: float | None
+    set_aside: int
+    refills: int
+    foreign: int
+    alarms: tuple[str, ...]

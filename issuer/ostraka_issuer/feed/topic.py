@@ -1,0 +1,110 @@
+"""The feed's topic: made with explicit settings, and held to them.
+
+Only ``list_topics`` may be asked about a topic that may not exist: every other request makes it, where the broker
+allows that, with settings of the broker's choice.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
+
+from ostraka_schemas.topics import FEED
+
+from ..errors import TopicMismatch
+from ..limits import FEED_TOPIC_ATTEMPTS, FEED_TOPIC_PAUSE
+from ..settings import IssuerSettings
+from .kafka import make_admin
+
+
+async def ensure_topic(settings: IssuerSettings) -> None:
+    """Make the feed's topic if it is missing, and check it.
+
+    The embedded broker forgets its topics and lets any client make them anew, with four partitions; there, a topic that
+    is wrong holds nothing of worth, so it is replaced.
+
+    Raises:
+        TopicMismatch: it exists with other partitions or settings; the message says which and what to do.
+        KafkaError: the broker is away or refuses.
+    """
+    admin = make_admin(settings)
+    try:
+        await admin.start()
+        for _ in range(FEED_TOPIC_ATTEMPTS):
+            if await _is_there_and_right(admin, settings):
+                return
+            await asyncio.sleep(FEED_TOPIC_PAUSE)
+        raise KafkaConnectionError(f"the topic {settings.feed_topic} does not settle")
+    finally:
+        with contextlib.suppress(KafkaError, OSError):
+            await admin.close()
+
+
+async def _is_there_and_right(admin: AIOKafkaAdminClient, settings: IssuerSettings) -> bool:
+    if settings.feed_topic not in await admin.list_topics():
+        await _create(admin, settings)
+    partitions = await _partitions(admin, settings.feed_topic)
+    if partitions is None:
+        return False
+    wrong = _differences(partitions, await _configs(admin, settings.feed_topic))
+    if not wrong:
+        return True
+    if not settings.kafka_embedded:
+        raise TopicMismatch(
+            f"the topic {settings.feed_topic} is not as the feed needs it: {'; '.join(wrong)}. "
+            "Alter it, or delete it and it is made and filled again"
+        )
+    await admin.delete_topics([settings.feed_topic])
+    return False
+
+
+async def _create(admin: AIOKafkaAdminClient, settings: IssuerSettings) -> None:
+    topic = NewTopic(
+        settings.feed_topic,
+        num_partitions=FEED.partitions,
+        replication_factor=settings.replication_factor,
+        topic_configs=dict(FEED.configs),
+    )
+    response = await admin.create_topics([topic])
+    for _, code, *message in response.topic_errors:
+        # Somebody else may have been faster; what they made is checked like any other.
+        if code not in (0, TopicAlreadyExistsError.errno):
+            raise for_code(code)(f"cannot make the topic {settings.feed_topic}: {' '.join(map(str, message))}")
+
+
+async def _partitions(admin: AIOKafkaAdminClient, name: str) -> int | None:
+    (description,) = await admin.describe_topics([name])
+    if description["error_code"] or any(partition["error_code"] for partition in description["partitions"]):
+        return None  # No leader yet, or being made, or being deleted.
+    return len(description["partitions"])
+
+
+async def _configs(admin: AIOKafkaAdminClient, name: str) -> Mapping[str, str]:
+    responses = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
+    found: dict[str, str] = {}
+    for response in responses:
+        for code, message, _kind, _name, entries in response.resources:
+            if code:
+                raise for_code(code)(f"cannot see the settings of {name}: {message}")
+            found.update(_entry(entry) for entry in entries)
+    return found
+
+
+def _entry(entry: Any) -> tuple[str, str]:
+    name, value, *_ = entry
+    return name, value
+
+
+def _differences(partitions: int, configs: Mapping[str, str]) -> list[str]:
+    wrong = [
+        f"{name} is {configs.get(name)}, not {value}"
+        for name, value in FEED.configs.items()
+        if configs.get(name) != value
+    ]
+    if partitions != FEED.partitions:
+        wrong.insert(0, f"it has {partitions} partitions, not {FEED.partitions}")
+    return wrong

@@ -1,0 +1,1 @@
+"""Faults and attacks on running parts: real Kafka, real processes, real kills."""

@@ -52,7 +52,11 @@ KEY_LIFETIME: Final = 90 * 24 * 3_600
 KEY_LEAD: Final = 24 * 3_600
 """How long a successor is published before it signs: every verifier meets it long before the first token."""
 
+KEY_LEAD_MIN: Final = 1
 KEY_LEAD_MAX: Final = 30 * 24 * 3_600
+ROOT_LIFETIME: Final = 366 * 24 * 3_600
+"""A root document is signed anew once a year (TUF §6.1 advises a year for the root role)."""
+
 KEY_KEEPER_INTERVAL: Final = 60.0
 """The keeper looks at the keys at least this often, whatever it believes to be due next."""
 
@@ -71,6 +75,12 @@ PAGE_MAX: Final = 200
 
 BODY_MAX_BYTES: Final = 16 * 1024
 """A refresh token, a password and a reason fit many times."""
+
+BODY_SECONDS: Final = 10.0
+"""A request's body must have arrived by then."""
+
+FORM_FIELDS_MAX: Final = 16
+"""Fields of a token request; RFC 6749 and RFC 8693 together define twelve."""
 
 KEY_SET_MAX_AGE: Final = 300
 """How long others' libraries may cache the JWKS. A successor is published ``KEY_LEAD`` before it signs."""
@@ -128,4 +138,4 @@ KAFKA_STOP: Final = 1.0
 
 KAFKA_BACKOFF_FIRST: Final = 0.1
 KAFKA_BACKOFF_MAX: Final = 2.0
-"""Between attempts to reach the broker, full jitter. Short: one issuer cannot be a herd, and verifiers wait for news."""
+"""Between attempts to reach the broker, full jitter. Short: one issuer is no herd, and verifiers wait for news."""

@@ -6,9 +6,9 @@ Everything a verifier believes about being up to date rests on the order of thre
 2. give every intent that is committed by now its place in the feed, then read the committed head;
 3. sign both.
 
-A revocation committed before ``iat`` is then at or below the head: it was placed already or is placed in step 2. Read the
-other way round, a revocation committed between head and clock would be vouched for and missing. If the database cannot be
-read there is no heartbeat: silence is what makes verifiers stop trusting.
+A revocation committed before ``iat`` is then at or below the head: it was placed already or is placed in step 2. Read
+the other way round, a revocation committed between head and clock would be vouched for and missing. If the database
+cannot be read there is no heartbeat: silence is what makes verifiers stop trusting.
 """
 
 import asyncio

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Executable, func, insert, select, tuple_, update
 
 from ostraka_schemas.records import Head, Position
 
 from ..store import Store, Transaction
 from ..store.tables import FEED_RECORDS
+from .uninterrupted import uninterrupted
 
 _T: Final = FEED_RECORDS.c
 _PLACE: Final = tuple_(_T.epoch, _T.seq)
@@ -66,8 +67,7 @@ class FeedLog:
 
     async def head(self) -> Head | None:
         """The newest committed record."""
-        async with self._store.read() as transaction:
-            return await read_head(transaction)
+        return await uninterrupted(self._head())
 
     async def after(self, position: Position | None, limit: int) -> list[StoredRecord]:
         """The ``limit`` records after ``position``, in feed order; ``None`` is before the first."""
@@ -77,31 +77,24 @@ class FeedLog:
             .order_by(_T.epoch, _T.seq)
             .limit(limit)
         )
-        async with self._store.read() as transaction:
-            rows = (await transaction.execute(query)).all()
-        return [StoredRecord(Position(epoch, seq), *rest) for epoch, seq, *rest in rows]
+        return [StoredRecord(Position(epoch, seq), *rest) for (epoch, seq, *rest) in await self._ask(query)]
 
     async def hashes_after(self, position: Position | None, limit: int) -> list[Head]:
         """Places and hashes of the ``limit`` records after ``position``."""
         query = (
             select(_T.epoch, _T.seq, _T.hash).where(_PLACE > _place(position)).order_by(_T.epoch, _T.seq).limit(limit)
         )
-        async with self._store.read() as transaction:
-            rows = (await transaction.execute(query)).all()
-        return [Head(Position(row.epoch, row.seq), row.hash) for row in rows]
+        return [Head(Position(row.epoch, row.seq), row.hash) for row in await self._ask(query)]
 
     async def hash_at(self, position: Position) -> bytes | None:
         """The hash of the record at ``position``, or ``None`` if there is none."""
         query = select(_T.hash).where(_T.epoch == position.epoch, _T.seq == position.seq)
-        async with self._store.read() as transaction:
-            return (await transaction.execute(query)).scalar_one_or_none()
+        return next((row.hash for row in await self._ask(query)), None)
 
     async def position_of(self, txn: str) -> Position | None:
         """Where the record of ``txn`` stands; the newest place if a later epoch holds it too."""
         query = select(_T.epoch, _T.seq).where(_T.txn == txn).order_by(_T.epoch.desc(), _T.seq.desc()).limit(1)
-        async with self._store.read() as transaction:
-            row = (await transaction.execute(query)).one_or_none()
-        return None if row is None else Position(row.epoch, row.seq)
+        return next((Position(row.epoch, row.seq) for row in await self._ask(query)), None)
 
     async def published(self) -> Position | None:
         """The newest record marked as published; everything before it is marked too."""
@@ -111,28 +104,38 @@ class FeedLog:
             .order_by(_T.epoch.desc(), _T.seq.desc())
             .limit(1)
         )
-        async with self._store.read() as transaction:
-            row = (await transaction.execute(query)).one_or_none()
-        return None if row is None else Position(row.epoch, row.seq)
+        return next((Position(row.epoch, row.seq) for row in await self._ask(query)), None)
 
     async def backlog(self, published: Position | None) -> Backlog:
         """How much stands behind ``published``."""
         query = select(func.count(), func.min(_T.created_at)).where(_PLACE > _place(published))
-        async with self._store.read() as transaction:
-            size, oldest = (await transaction.execute(query)).one()
+        ((size, oldest),) = await self._ask(query)
         return Backlog(size, oldest)
 
     async def mark_published(self, after: Position | None, until: Position, at: float) -> None:
         """Mark the records after ``after``, up to and with ``until``, as published at the wall clock time ``at``."""
         change = update(FEED_RECORDS).where(_PLACE > _place(after), _PLACE <= _place(until), _T.published_at.is_(None))
-        async with self._store.write() as transaction:
-            await transaction.execute(change.values(published_at=at))
+        await uninterrupted(self._change(change.values(published_at=at)))
 
     async def mark_unpublished(self, after: Position | None) -> None:
         """Take the mark from every record after ``after``: they must be sent again."""
         change = update(FEED_RECORDS).where(_PLACE > _place(after), _T.published_at.is_not(None))
+        await uninterrupted(self._change(change.values(published_at=None)))
+
+    async def _head(self) -> Head | None:
+        async with self._store.read() as transaction:
+            return await read_head(transaction)
+
+    async def _ask(self, query: Executable) -> Sequence[Any]:
+        return await uninterrupted(self._rows(query))
+
+    async def _rows(self, query: Executable) -> Sequence[Any]:
+        async with self._store.read() as transaction:
+            return (await transaction.execute(query)).all()
+
+    async def _change(self, change: Executable) -> None:
         async with self._store.write() as transaction:
-            await transaction.execute(change.values(published_at=None))
+            await transaction.execute(change)
 
 
 def _place(position: Position | None) -> ColumnElement[Any]:

@@ -38,6 +38,7 @@ from ..store import Store, Transaction
 from . import intents
 from .intents import WaitingIntent
 from .log import StoredRecord, append, read_head
+from .uninterrupted import uninterrupted
 
 logger = logging.getLogger(__name__)
 
@@ -139,6 +140,10 @@ class Sequencer:
             StoreUnavailable: nothing was changed.
             FeedError: too many intents cannot be made into records.
         """
+        # Committed and not told, a batch would wait for somebody to look into the database.
+        return await uninterrupted(self._step())
+
+    async def _step(self) -> int:
         async with self._turn:
             self._refuse_to_go_on()
             try:

@@ -1,0 +1,27 @@
+"""Work that a cancellation must not cut in half."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
+    """Await ``work`` to its end. A cancellation that comes meanwhile is raised after it.
+
+    For transactions: whether one that was cut was committed cannot be told, and the driver's thread would be left to
+    answer an event loop that may be closed by then. Only for work that ends by itself, soon.
+    """
+    task = asyncio.create_task(work)
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is None:
+        return task.result()
+    if not task.cancelled():
+        task.exception()  # Seen, though nobody will hear of it.
+    raise cancelled

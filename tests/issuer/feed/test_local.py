@@ -1,0 +1,99 @@
+import asyncio
+from collections.abc import Sequence
+from random import Random
+
+import pytest
+
+from ostraka_consumers.sources.base import Source
+from ostraka_consumers.trust.receipt import Outcome, Receipt
+from ostraka_issuer.errors import StoreUnavailable
+from ostraka_issuer.feed.follower import Beat, Followers
+from ostraka_issuer.feed.local import LocalSource
+from ostraka_issuer.feed.log import FeedLog, StoredRecord
+from ostraka_issuer.store import Store
+from ostraka_schemas.records import Position
+from tests.issuer.feed.world import Heard, commit, new_sequencer, stored, until
+
+
+class Sink:
+    incomplete = False
+
+    def __init__(self) -> None:
+        self.delivered: list[bytes] = []
+        self.states: list[str] = []
+
+    def deliver(self, raw: bytes) -> Receipt:
+        self.delivered.append(raw)
+        return Receipt(Outcome.APPLIED)
+
+    def silence(self) -> float:
+        return 0.0
+
+    def report(self, source: str, state: str) -> None:
+        assert source == "local"
+        self.states.append(state)
+
+
+async def test_everything_stored_then_everything_new(store: Store) -> None:
+    await commit(store, "a", "b")
+    heard = Heard()
+    sequencer = new_sequencer(store, heard)
+    await sequencer.settle()
+    followers = Followers(FeedLog(store).after)
+    asked: list[bool] = []
+    source: Source = LocalSource(followers, lambda: asked.append(True), random=Random(1))
+    sink = Sink()
+    task = asyncio.create_task(source.run(sink))
+    await until(lambda: len(sink.delivered) == 2)
+    assert asked
+    assert sink.states[-1] == "reading"
+
+    await commit(store, "c")
+    await sequencer.settle()
+    followers.push(heard.records[2:])
+    followers.push_beat(Beat((await FeedLog(store).head()) or pytest.fail("no head"), b"beat"))
+    await until(lambda: len(sink.delivered) == 4)
+    assert sink.delivered == [*await stored(store), b"beat"]
+    task.cancel()
+    await asyncio.wait({task})
+
+
+async def test_more_than_it_can_hold_comes_from_the_database(store: Store) -> None:
+    heard = Heard()
+    sequencer = new_sequencer(store, heard)
+    followers = Followers(FeedLog(store).after)
+    sink = Sink()
+    task = asyncio.create_task(LocalSource(followers, lambda: None, random=Random(1), memory=4).run(sink))
+    await asyncio.sleep(0)
+    for round_ in range(5):
+        told = len(heard.records)
+        await commit(store, *(f"t{round_}-{number}" for number in range(7)))
+        await sequencer.settle()
+        followers.push(heard.records[told:])
+    await until(lambda: len(sink.delivered) == 35)
+    assert sink.delivered == await stored(store)
+    task.cancel()
+    await asyncio.wait({task})
+
+
+async def test_it_can_be_run_again_and_waits_for_a_database_that_is_away(store: Store) -> None:
+    await commit(store, "a")
+    await new_sequencer(store).settle()
+    log, failures = FeedLog(store), 2
+
+    async def read(after: Position | None, limit: int) -> Sequence[StoredRecord]:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise StoreUnavailable("away")
+        return await log.after(after, limit)
+
+    source = LocalSource(Followers(read), lambda: None, random=Random(1))
+    for _ in range(2):
+        sink = Sink()
+        task = asyncio.create_task(source.run(sink))
+        await until(lambda sink=sink: sink.delivered)  # type: ignore[misc]
+        assert sink.delivered == await stored(store)
+        task.cancel()
+        await asyncio.wait({task})
+    assert failures == 0

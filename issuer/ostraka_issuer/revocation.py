@@ -108,6 +108,7 @@ class Revocations:
             NotFound: there was never such a session.
             BadRequest, StoreUnavailable
         """
+        _check_id(session_id, "a session id")
 
         async def work(tx: Transaction, txn: str, now: float) -> tuple[int, int]:
             row = (await tx.execute(select(SESSIONS.c.user_id).where(SESSIONS.c.id == session_id))).first()
@@ -135,6 +136,7 @@ class Revocations:
             NotFound: there is no such user.
             BadRequest, StoreUnavailable
         """
+        _check_id(username or subject or "", "a subject")
 
         async def work(tx: Transaction, txn: str, now: float) -> tuple[int, int]:
             user = await find_user(tx, user_id=subject, username=username)
@@ -150,6 +152,7 @@ class Revocations:
             NotFound: no session of that client was ever opened.
             BadRequest, StoreUnavailable
         """
+        _check_id(client_id, "a client id")
 
         async def work(tx: Transaction, txn: str, now: float) -> tuple[int, int]:
             of_client = SESSIONS.c.client_id == client_id
@@ -255,11 +258,16 @@ def _session_revoked(now: float, reason: str | None, entity: InitiatingEntity = 
 def _reason(text: str | None) -> dict[str, str] | None:
     if text is None:
         return None
-    if len(text) > TEXT_MAX_CHARS:
-        raise BadRequest(f"a reason has at most {TEXT_MAX_CHARS} characters")
+    if len(text) > TEXT_MAX_CHARS or not _is_unicode(text):
+        raise BadRequest(f"a reason has at most {TEXT_MAX_CHARS} characters, all of them Unicode")
     return {"en": text}
 
 
 def _check_id(text: str, what: str) -> None:
-    if not 1 <= len(text) <= ID_MAX_CHARS:
+    if not 1 <= len(text) <= ID_MAX_CHARS or not _is_unicode(text):
         raise BadRequest(f"{what} has 1 to {ID_MAX_CHARS} characters")
+
+
+def _is_unicode(text: str) -> bool:
+    # Arguments of a command may hold bytes that are no text, as lone surrogates.
+    return not any("\ud800" <= char <= "\udfff" for char in text)

@@ -15,12 +15,16 @@ from .engine import prepare
 
 
 def migrate(path: Path) -> None:
-    """Create the database, or bring it up to date, in one transaction. Blocks.
+    """Create the database, for its owner's eyes only, or bring it up to date, in one transaction. Blocks.
 
     Raises:
         SchemaError: it was written by a newer version.
         StoreUnavailable: it cannot be opened or written.
     """
+    try:
+        path.touch(mode=0o600)
+    except OSError as error:
+        raise StoreUnavailable(f"cannot open {path}: {error.strerror}") from error
     engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, execution_options={"ostraka_writes": True})
     prepare(engine)
     try:

@@ -1,0 +1,139 @@
+"""Making a new home: keys, root document, trust anchor, database, and the first two things the feed will say."""
+
+import asyncio
+import secrets
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from ostraka_consumers.anchor import TrustAnchor
+from ostraka_consumers.clock import Clock, SystemClock
+from ostraka_schemas.events import RootPublished
+from ostraka_schemas.jwk import SigningKey
+from ostraka_schemas.root import FEED_ALGORITHM, FeedRole, Limits, RootDocument, RootRole, sign_root
+from ostraka_schemas.subjects import Uri
+
+from .errors import HomeError
+from .home import Home, write_file, write_json
+from .identifiers import RandomBytes, new_id
+from .keys.files import KeyDirectory, KeyUse
+from .keys.schedule import KeyPolicy, new_row
+from .keys.vault import Vault
+from .limits import KEY_LIFETIME, ROOT_LIFETIME
+from .settings import IssuerSettings
+from .store import Store, migrate
+from .store.intents import add_intent
+from .store.keys import insert_key, key_set
+
+
+@dataclass(frozen=True, slots=True)
+class NewHome:
+    """A home just made, and the names of its keys."""
+
+    home: Home
+    anchor: TrustAnchor
+    root_kid: str
+    feed_kid: str
+    token_kid: str
+
+
+async def create_home(
+    settings: IssuerSettings,
+    *,
+    clock: Clock | None = None,
+    random_bytes: RandomBytes = secrets.token_bytes,
+) -> NewHome:
+    """Make the home of ``settings``: root key R beside the others, sealed, signing alone (1 of 1).
+
+    The anchor is written last: while it is missing, the home is not finished and nothing starts on it.
+
+    Raises:
+        HomeError: something is there already, or it cannot be written. What was begun is removed.
+        KeyStoreError, StoreUnavailable
+    """
+    home = Home(settings.home)
+    now = (clock or SystemClock()).now().wall
+    await asyncio.to_thread(_claim, home.path)
+    try:
+        made = await asyncio.to_thread(_write_keys, home, settings, int(now), random_bytes)
+        await _write_database(home, settings, made, now, random_bytes)
+        await asyncio.to_thread(write_json, home.root, made.signed_root)
+        anchor = TrustAnchor(settings.issuer, (made.root_kid,))
+        await asyncio.to_thread(write_file, home.anchor, anchor.to_json() + b"\n", mode=0o644)
+    except BaseException:
+        await asyncio.to_thread(_abandon, home.path)
+        raise
+    return NewHome(home, anchor, made.root_kid, made.feed_kid, made.token.kid)
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    signed_root: dict[str, object]
+    root_kid: str
+    feed_kid: str
+    token: SigningKey
+
+
+def _claim(path: Path) -> None:
+    try:
+        path.mkdir(mode=0o755, parents=True, exist_ok=True)
+        taken = any(path.iterdir())
+    except OSError as error:
+        raise HomeError(f"cannot make {path}: {error.strerror}") from error
+    if taken:
+        what = "is a home already" if Home(path).anchor.exists() else "is not empty"
+        raise HomeError(f"{path} {what}; choose another with OSTRAKA_HOME, or remove it first")
+
+
+def _abandon(path: Path) -> None:
+    # The directory was empty when we began, so all of it is ours; it may be a mount point, so it stays.
+    for entry in path.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
+
+
+def _write_keys(home: Home, settings: IssuerSettings, now: int, random_bytes: RandomBytes) -> _Keys:
+    directory = KeyDirectory(home.keys, Vault.create(home.secret, random_bytes))
+    directory.create()
+    root, feed = SigningKey.generate(FEED_ALGORITHM), SigningKey.generate(FEED_ALGORITHM)
+    token = SigningKey.generate(settings.token_algorithm)
+    for use, key in ((KeyUse.ROOT, root), (KeyUse.FEED, feed), (KeyUse.TOKEN, token)):
+        directory.save(use, key)
+    document = RootDocument(
+        iss=settings.issuer,
+        version=1,
+        epoch=1,
+        iat=now,
+        exp=now + ROOT_LIFETIME,
+        root=RootRole(keys=[root.public.to_jwk()], threshold=1),
+        feed=FeedRole(keys=[feed.public.to_jwk()], exp=now + ROOT_LIFETIME),
+        limits=Limits(
+            token_algorithms=[settings.token_algorithm],
+            token_key_lifetime=KEY_LIFETIME,
+            heartbeat_interval=settings.heartbeat_interval,
+        ),
+    )
+    return _Keys(sign_root(document, [root]), root.kid, feed.kid, token)
+
+
+async def _write_database(
+    home: Home, settings: IssuerSettings, made: _Keys, now: float, random_bytes: RandomBytes
+) -> None:
+    await asyncio.to_thread(migrate, home.database)
+    subject = Uri(uri=settings.issuer)
+    policy = KeyPolicy(settings.token_algorithm, settings.token_lifetime, settings.key_lead)
+    root_txn, keys_txn = new_id(random_bytes), new_id(random_bytes)
+    row = new_row(made.token.public, policy, nbf=int(now), now=now, txn=keys_txn)
+    store = Store(home.database)
+    try:
+        async with store.write() as tx:
+            # The root document opens the feed: it names the key that signs every record, this one included.
+            await add_intent(
+                tx, txn=root_txn, subject=subject, event=RootPublished.model_validate(made.signed_root), now=now
+            )
+            await insert_key(tx, row)
+            await add_intent(tx, txn=keys_txn, subject=subject, event=key_set([row]), now=now)
+    finally:
+        await store.close()

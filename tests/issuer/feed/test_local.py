@@ -92,7 +92,7 @@ async def test_it_can_be_run_again_and_waits_for_a_database_that_is_away(store: 
     for _ in range(2):
         sink = Sink()
         task = asyncio.create_task(source.run(sink))
-        await until(lambda sink=sink: sink.delivered)  # type: ignore[misc]
+        await until(lambda sink=sink: sink.delivered)
         assert sink.delivered == await stored(store)
         task.cancel()
         await asyncio.wait({task})

@@ -1,0 +1,156 @@
+import pytest
+from aiokafka import AIOKafkaConsumer
+
+from ostraka_issuer.errors import FeedAheadError
+from ostraka_issuer.feed.kafka import make_consumer
+from ostraka_issuer.feed.log import FeedLog
+from ostraka_issuer.feed.selfcheck import Comparison, Findings, Landmark, find_again, read_topic
+from ostraka_issuer.store import Store
+from ostraka_schemas.events import PermissionRevoked
+from ostraka_schemas.jwk import SigningKey
+from ostraka_schemas.limits import RECORD_MAX_BYTES
+from ostraka_schemas.records import GENESIS, Head, Position, record_hash, sign_heartbeat, sign_record
+from ostraka_schemas.subjects import Uri
+from tests.issuer.feed.world import ISSUER, KEY, commit, new_sequencer, produce, settings_for, stored
+from tests.kafka.broker import Broker
+from tests.kafka.fixtures import FreshTopic
+
+STRANGER = SigningKey.generate("EdDSA")
+
+
+@pytest.fixture
+async def feed(store: Store) -> list[bytes]:
+    await commit(store, *(f"t{number}" for number in range(6)))
+    await new_sequencer(store).settle()
+    return await stored(store)
+
+
+def foreign_record(position: Position, key: SigningKey = KEY) -> bytes:
+    return sign_record(
+        key,
+        iss=ISSUER,
+        iat=1,
+        jti="j",
+        txn="t",
+        position=position,
+        prev=GENESIS,
+        subject=Uri(uri=ISSUER),
+        event=PermissionRevoked(permission="orders:create"),
+    )
+
+
+def heartbeat(head: Head, key: SigningKey = KEY) -> bytes:
+    return sign_heartbeat(key, iss=ISSUER, iat=1, jti="j", head=head)
+
+
+async def compare(store: Store, *values: bytes | None) -> Comparison:
+    comparison = Comparison(FeedLog(store), KEY.public, page=2)
+    await comparison.take(values)
+    return comparison
+
+
+async def test_a_topic_with_everything_ends_at_the_head(store: Store, feed: list[bytes]) -> None:
+    assert (await compare(store, *feed)).until == Position(1, 6)
+
+
+async def test_an_empty_topic_and_an_empty_database(store: Store) -> None:
+    comparison = await compare(store)
+    assert (comparison.until, comparison.foreign) == (None, 0)
+
+
+async def test_a_lost_tail(store: Store, feed: list[bytes]) -> None:
+    assert (await compare(store, *feed[:4])).until == Position(1, 4)
+
+
+async def test_a_lost_beginning(store: Store, feed: list[bytes]) -> None:
+    assert (await compare(store, *feed[1:])).until is None
+
+
+async def test_a_hole(store: Store, feed: list[bytes]) -> None:
+    assert (await compare(store, *feed[:2], *feed[3:])).until == Position(1, 2)
+
+
+async def test_a_hole_that_was_filled_by_sending_from_there_again(store: Store, feed: list[bytes]) -> None:
+    comparison = await compare(store, *feed[:2], *feed[3:], *feed[2:])
+    assert (comparison.until, comparison.foreign) == (Position(1, 6), 0)
+
+
+async def test_duplicates_and_heartbeats_are_ours(store: Store, feed: list[bytes]) -> None:
+    beats = [heartbeat(Head(Position(1, seq), record_hash(feed[seq - 1]))) for seq in (1, 3)]
+    comparison = await compare(store, feed[0], beats[0], *feed[:3], beats[1], *feed, *feed, beats[0])
+    assert (comparison.until, comparison.foreign) == (Position(1, 6), 0)
+
+
+async def test_what_is_not_ours_is_counted_and_changes_nothing(store: Store, feed: list[bytes]) -> None:
+    flipped = bytearray(feed[2])
+    flipped[-1] ^= 1
+    strange = [
+        None,
+        b"",
+        b"{}",
+        b"a.b.c",
+        b"x" * (RECORD_MAX_BYTES + 1),
+        feed[1] + b"=",
+        bytes(flipped),
+        foreign_record(Position(1, 7), STRANGER),
+        foreign_record(Position(1, 2), STRANGER),
+        heartbeat(Head(Position(1, 99), bytes(32)), STRANGER),
+    ]
+    mixed = [value for pair in zip(strange, [*feed, *feed], strict=False) for value in pair]
+    comparison = await compare(store, *mixed)
+    assert comparison.until == Position(1, 6)
+    assert comparison.foreign == len(strange)
+
+
+@pytest.mark.parametrize("position", [Position(1, 7), Position(1, 1_000), Position(2, 1)])
+async def test_a_signed_record_past_the_head_means_that_the_database_is_old(
+    store: Store, feed: list[bytes], position: Position
+) -> None:
+    with pytest.raises(FeedAheadError, match=f"a record at {position}.*older copy.*Restore.*new epoch"):
+        await compare(store, *feed, foreign_record(position))
+
+
+async def test_other_signed_bytes_for_a_known_place_mean_the_same(store: Store, feed: list[bytes]) -> None:
+    with pytest.raises(FeedAheadError, match="other contents at 1:3"):
+        await compare(store, *feed[:2], foreign_record(Position(1, 3)))
+
+
+@pytest.mark.parametrize("seq", [3, 7])
+async def test_a_signed_heartbeat_for_an_unknown_head_means_the_same(store: Store, feed: list[bytes], seq: int) -> None:
+    with pytest.raises(FeedAheadError):
+        await compare(store, *feed, heartbeat(Head(Position(1, seq), bytes(32))))
+
+
+async def test_reading_a_whole_topic(store: Store, feed: list[bytes], kafka: Broker, fresh_topic: FreshTopic) -> None:
+    topic = await fresh_topic("feed")
+    settings = settings_for(kafka, topic)
+
+    def consume() -> AIOKafkaConsumer:
+        return make_consumer(settings)
+
+    log = FeedLog(store)
+    assert await read_topic(consume, topic, log, KEY.public) == Findings(None, 0, 0)
+    await produce(kafka.bootstrap, topic, *feed[:2], b"garbage", *feed[2:4])
+    assert await read_topic(consume, topic, log, KEY.public) == Findings(Position(1, 4), 5, 1)
+    await produce(kafka.bootstrap, topic, foreign_record(Position(1, 7)))
+    with pytest.raises(FeedAheadError):
+        await read_topic(consume, topic, log, KEY.public)
+
+
+async def test_finding_the_last_known_record_again(
+    store: Store, feed: list[bytes], kafka: Broker, fresh_topic: FreshTopic
+) -> None:
+    topic = await fresh_topic("feed")
+    settings = settings_for(kafka, topic)
+
+    def consume() -> AIOKafkaConsumer:
+        return make_consumer(settings)
+
+    def landmark(offset: int, seq: int) -> Landmark:
+        return Landmark(offset, Head(Position(1, seq), record_hash(feed[seq - 1])))
+
+    assert await find_again(consume, topic, landmark(0, 1)) is None
+    await produce(kafka.bootstrap, topic, *feed[:3])
+    assert await find_again(consume, topic, landmark(1, 2)) == 3
+    assert await find_again(consume, topic, landmark(1, 3)) is None
+    assert await find_again(consume, topic, landmark(3, 4)) is None

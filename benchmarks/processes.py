@@ -48,9 +48,9 @@ class Worker:
         self._process.stdin.write(json.dumps(value).encode() + b"\n")
         await self._process.stdin.drain()
 
-    async def finish(self) -> dict[str, float]:
-        """Ask for what it has seen and let it end."""
-        await self.say({})
+    async def finish(self, expected: int) -> dict[str, float]:
+        """Wait until it has seen as much as is expected, take it, and let it end."""
+        await self.say({"expect": expected})
         answer = await self.answer()
         await asyncio.wait_for(self._process.wait(), ANSWER_SECONDS)
         seen: dict[str, float] = answer["seen"]

@@ -13,6 +13,7 @@ from typing import Final
 import jwt
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
+from jwt.types import Options
 from rich.console import Console
 from rich.table import Table
 
@@ -79,7 +80,7 @@ async def cold(alg: Algorithm) -> dict[str, float]:
     limits = Limits(token_algorithms=[alg])
     issuer = FakeIssuer(clock=ManualClock(wall=time.time()), alg=alg, limits=limits)
     verifier = await fed_verifier(issuer, denied=0, remember=0)
-    options = {"require": ["exp", "iat", "iss", "sub", "aud", "jti"]}
+    options: Options = {"require": ["exp", "iat", "iss", "sub", "aud", "jti"]}
     public = issuer.token_key.private.public_key()
     samples: dict[str, list[float]] = {"bare": [], "ostraka": [], "pyjwt": []}
     try:

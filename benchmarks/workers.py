@@ -3,7 +3,8 @@
     python -m benchmarks.workers verifier CONFIG    follows the feed, and notes when each token is first refused
     python -m benchmarks.workers consumer CONFIG    reads a topic, and notes when each record comes in
 
-Both print ``{"ready": true}`` and, when their standard input ends, ``{"seen": {id: wall-clock seconds}}``.
+Both print ``{"ready": true}``; told ``{"expect": n}`` they wait until they have seen n, print
+``{"seen": {id: wall-clock seconds}}`` and end.
 """
 
 import asyncio
@@ -19,6 +20,8 @@ from ostraka_consumers import Revoked, TrustAnchor, Verifier
 from ostraka_consumers.sources import KafkaSource
 from ostraka_consumers.trust.receipt import Receipt
 from ostraka_schemas.subjects import JwtId
+
+SETTLE_SECONDS = 20.0
 
 
 class WatchingVerifier(Verifier):
@@ -53,7 +56,7 @@ async def verifier(config: dict[str, Any]) -> dict[str, float]:
             watching.verify(token)
         watching.tokens = tokens
         tell({"armed": len(tokens)})
-        await line_from_stdin()
+        await all_seen(watching.seen)
     return watching.seen
 
 
@@ -77,12 +80,20 @@ async def consumer(config: dict[str, Any]) -> dict[str, float]:
 
         task = asyncio.create_task(read())
         tell({"ready": True})
-        await line_from_stdin()
+        await all_seen(seen)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
     finally:
         await reader.stop()
     return seen
+
+
+async def all_seen(seen: dict[str, float]) -> None:
+    """Wait until as much was seen as is expected, or until it is clear that something was lost."""
+    expected = json.loads(await line_from_stdin())["expect"]
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while len(seen) < expected and time.monotonic() < deadline:  # noqa: ASYNC110 - counted by a synchronous call
+        await asyncio.sleep(0.05)
 
 
 def tell(value: dict[str, Any]) -> None:

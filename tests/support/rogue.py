@@ -52,7 +52,7 @@ def forgeries(issuer: FakeIssuer) -> list[Forgery]:
     seq, prev = len(issuer.records) + 1, issuer.head.hash
     good = issuer.sign(IssuerCutoff(), seq=seq, prev=prev)
     header, payload, signature = good.split(b".")
-    members = {"alg": "EdDSA", "kid": issuer.feed_key.kid, "typ": jws.TYP_EVENT}
+    members: dict[str, object] = {"alg": "EdDSA", "kid": issuer.feed_key.kid, "typ": jws.TYP_EVENT}
     body = base64url.decode(payload)
     other_payload = base64url.encode(body.replace(b'"iss"', b'"Iss"', 1))
     forged = IssuerCutoff()

@@ -161,9 +161,15 @@ async def produce(bootstrap: str, topic: str, *values: bytes) -> None:
         await safe_stop(producer)
 
 
-def records_of(values: Sequence[bytes | None]) -> list[bytes]:
-    """The records among the values, without what was sent twice, in the order they came first."""
-    return list(dict.fromkeys(value for value in values if value and isinstance(read(value), Record)))
+def holds_in_order(values: Sequence[bytes | None], raws: Sequence[bytes]) -> bool:
+    """Whether one pass over the topic, holding nothing back, meets the whole feed; and every value is ours."""
+    assert {value for value in values if value and isinstance(read(value), Record)} <= set(raws)
+    left = iter(raws)
+    wanted = next(left, None)
+    for value in values:
+        if value == wanted:
+            wanted = next(left, None)
+    return wanted is None
 
 
 def heartbeats_of(values: Sequence[bytes | None]) -> list[Heartbeat]:

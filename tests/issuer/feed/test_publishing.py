@@ -1,0 +1,254 @@
+"""The feed on a broker that works."""
+
+import asyncio
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import MessageSizeTooLargeError
+
+from ostraka_issuer.errors import FeedAheadError
+from ostraka_issuer.feed import FeedRole
+from ostraka_issuer.feed.kafka import make_admin, make_producer
+from ostraka_issuer.feed.log import FeedLog
+from ostraka_issuer.feed.topic import ensure_topic
+from ostraka_issuer.settings import IssuerSettings
+from ostraka_issuer.store import Store
+from ostraka_schemas.records import Position
+from tests.issuer.feed.test_selfcheck import foreign_record
+from tests.issuer.feed.world import (
+    KEY,
+    check_chain,
+    commit,
+    heartbeats_of,
+    holds_in_order,
+    new_sequencer,
+    produce,
+    read,
+    settings_for,
+    stored,
+    topic_values,
+    until,
+)
+from tests.kafka.broker import Broker
+
+
+@pytest.fixture
+def settings(kafka: Broker, topic_prefix: str) -> IssuerSettings:
+    return settings_for(kafka, f"{topic_prefix}.feed", heartbeat_interval=1)
+
+
+async def values(settings: IssuerSettings) -> list[bytes | None]:
+    return await topic_values(settings.kafka, settings.feed_topic)
+
+
+async def published(role: FeedRole) -> bool:
+    state = await role.state()
+    return state.connected and state.unpublished == 0 and state.head is not None
+
+
+async def commit_and_place(store: Store, role: FeedRole, *txns: str) -> None:
+    await commit(store, *txns)
+    role.wake()
+    assert await role.position_of(txns[-1], 30) is not None
+
+
+async def test_what_is_committed_is_in_the_topic_in_order_and_marked(store: Store, settings: IssuerSettings) -> None:
+    await commit(store, *(f"before{number}" for number in range(300)))
+    async with FeedRole(store, KEY, settings) as role:
+        for number in range(20):
+            await commit_and_place(store, role, f"t{number}")
+        await until(lambda: published(role))
+        await until(lambda: FeedLog(store).published())
+    assert await FeedLog(store).published() == Position(1, 320)
+    found = await values(settings)
+    records = [value for value in found if value and value in set(await stored(store))]
+    assert records == await stored(store)
+    check_chain(records)
+
+
+async def test_heartbeats_come_after_the_records_they_vouch_for(store: Store, settings: IssuerSettings) -> None:
+    async with FeedRole(store, KEY, settings) as role:
+        for number in range(30):
+            await commit_and_place(store, role, f"t{number}")
+            role._heart.beat_now()
+        await until(lambda: published(role))
+        await until(lambda: role._heart._now.is_set() is False)
+
+        async def vouched() -> bool:
+            beats = heartbeats_of(await values(settings))
+            return bool(beats) and beats[-1].head.position == Position(1, 30)
+
+        await until(vouched)
+    seen = Position(1, 0)
+    for value in await values(settings):
+        assert value is not None
+        content = read(value)
+        position = getattr(content, "position", None)
+        if position is None:
+            assert content.head.position <= seen  # type: ignore[union-attr]
+        else:
+            seen = position
+
+
+async def test_a_restart_sends_nothing_again(store: Store, settings: IssuerSettings) -> None:
+    async with FeedRole(store, KEY, settings) as role:
+        await commit_and_place(store, role, "a", "b")
+        await until(lambda: published(role))
+    async with FeedRole(store, KEY, settings) as role:
+        await commit_and_place(store, role, "c")
+        await until(lambda: published(role))
+        assert (await role.state()).refills == 0
+    raws = await stored(store)
+    assert [value for value in await values(settings) if value in raws] == raws
+
+
+async def test_a_crash_before_the_mark_sends_nothing_again_either(store: Store, settings: IssuerSettings) -> None:
+    async with FeedRole(store, KEY, settings) as role:
+        await commit_and_place(store, role, "a", "b")
+        await until(lambda: published(role))
+    await FeedLog(store).mark_unpublished(None)
+    async with FeedRole(store, KEY, settings) as role:
+        await until(lambda: published(role))
+    raws = await stored(store)
+    assert [value for value in await values(settings) if value in raws] == raws
+    assert await FeedLog(store).published() == Position(1, 2)
+
+
+async def test_a_topic_that_lacks_the_tail_is_filled_although_all_is_marked(
+    store: Store, settings: IssuerSettings
+) -> None:
+    await commit(store, *"abcdef")
+    await new_sequencer(store).settle()
+    raws = await stored(store)
+    await ensure_topic(settings)
+    await produce(settings.kafka, settings.feed_topic, *raws[:2])
+    await FeedLog(store).mark_published(None, Position(1, 6), 1.0)
+    async with FeedRole(store, KEY, settings) as role:
+        await until(lambda: published(role))
+        assert (await role.state()).refills == 1
+    assert [value for value in await values(settings) if value in raws] == raws
+
+
+async def test_strangers_in_the_topic_are_counted(store: Store, settings: IssuerSettings) -> None:
+    await ensure_topic(settings)
+    await produce(settings.kafka, settings.feed_topic, b"garbage", b"{}")
+    async with FeedRole(store, KEY, settings) as role:
+        await commit_and_place(store, role, "a")
+        await until(lambda: published(role))
+        assert (await role.state()).foreign == 2
+
+
+async def test_a_topic_ahead_of_the_database_ends_the_feed(store: Store, settings: IssuerSettings) -> None:
+    await commit(store, "a")
+    await new_sequencer(store).settle()
+    await ensure_topic(settings)
+    await produce(settings.kafka, settings.feed_topic, *await stored(store), foreign_record(Position(1, 2)))
+    before = await values(settings)
+    role = FeedRole(store, KEY, settings)
+    await role.start()
+    with pytest.raises(FeedAheadError, match="older copy"):
+        async with asyncio.timeout(60):
+            await role.wait()
+    with pytest.raises(FeedAheadError):
+        await role.position_of("a", 1)
+    assert "older copy" in (await role.state()).alarms[0]
+    await role.stop()
+    assert await values(settings) == before
+
+
+async def test_a_topic_that_is_deleted_and_made_again_is_filled_again(store: Store, settings: IssuerSettings) -> None:
+    async with FeedRole(store, KEY, settings) as role:
+        await commit_and_place(store, role, *(f"t{number}" for number in range(50)))
+        await until(lambda: published(role))
+        admin = make_admin(settings)
+        await admin.start()
+        await admin.delete_topics([settings.feed_topic])
+        await ensure_topic(settings)
+        await admin.close()
+
+        await commit_and_place(store, role, "after")
+        raws = await stored(store)
+
+        async def filled() -> bool:
+            return holds_in_order(await values(settings), raws) and await published(role)
+
+        await until(filled)
+        assert (await role.state()).refills >= 1
+        await until(lambda: FeedLog(store).published())
+    check_chain(raws)
+
+
+async def test_a_topic_that_is_deleted_is_made_and_filled_again(store: Store, settings: IssuerSettings) -> None:
+    async with FeedRole(store, KEY, settings) as role:
+        await commit_and_place(store, role, "a", "b")
+        await until(lambda: published(role))
+        admin = make_admin(settings)
+        await admin.start()
+        await admin.delete_topics([settings.feed_topic])
+        await commit_and_place(store, role, "c")
+        raws = await stored(store)
+
+        async def filled() -> bool:
+            if settings.feed_topic not in await admin.list_topics():
+                return False
+            return holds_in_order(await values(settings), raws)
+
+        await until(filled)
+        await admin.close()
+
+
+class Refusing:
+    """Makes producers, the first of which refuses the fourth record, as a broker would."""
+
+    def __init__(self) -> None:
+        self.made: list[AIOKafkaProducer] = []
+        self.sent = 0
+
+    def __call__(self, settings: IssuerSettings) -> AIOKafkaProducer:
+        producer = make_producer(settings)
+        real = producer.send
+
+        async def send(topic: str, value: bytes, partition: int) -> object:
+            self.sent += 1
+            if self.sent != 4:
+                return await real(topic, value, partition=partition)
+            refused = asyncio.get_running_loop().create_future()
+            refused.set_exception(MessageSizeTooLargeError())
+            return refused
+
+        producer.send = send
+        self.made.append(producer)
+        return producer
+
+
+async def test_after_a_refusal_a_new_producer_sends_what_is_missing(store: Store, settings: IssuerSettings) -> None:
+    refusing = Refusing()
+    await commit(store, *(f"t{number}" for number in range(8)))
+    await new_sequencer(store).settle()
+    role = FeedRole(store, KEY, settings)
+    role._publisher._make = refusing
+    async with role:
+        await until(lambda: published(role))
+    assert len(refusing.made) == 2
+    assert holds_in_order(await values(settings), await stored(store))
+
+
+async def test_stopping_in_the_middle_of_everything_leaves_nothing_behind(
+    store: Store, settings: IssuerSettings
+) -> None:
+    before = asyncio.all_tasks()
+    for number in range(6):
+        role = FeedRole(store, KEY, settings)
+        await role.start()
+        await commit(store, *(f"t{number}-{i}" for i in range(20)))
+        role.wake()
+        for _ in range(number * 40):
+            await asyncio.sleep(0)
+        await role.stop()
+        await until(lambda: asyncio.all_tasks() == before, "the end of every task")
+    async with FeedRole(store, KEY, settings) as role:
+        await role.position_of("t5-19", 30)
+        await until(lambda: published(role))
+    raws = await stored(store)
+    check_chain(raws)
+    assert holds_in_order(await values(settings), raws)

@@ -99,7 +99,7 @@ class Revocations:
             await add_intent(tx, txn=_txn, subject=subject, event=event, now=now)
             return 0, 0
 
-        return await self._commit(work)
+        return await self._commit(work, reason)
 
     async def session(self, session_id: str, *, reason: str | None = None) -> Revoked:
         """End one login session.
@@ -125,7 +125,7 @@ class Revocations:
             )
             return ended, 0
 
-        return await self._commit(work)
+        return await self._commit(work, reason)
 
     async def subject(
         self, subject: str | None = None, *, username: str | None = None, reason: str | None = None
@@ -143,7 +143,7 @@ class Revocations:
             about = IssSub(iss=self._issuer, sub=user.id)
             return await self._cut_off(tx, SESSIONS.c.user_id == user.id, about, txn, now, reason), 0
 
-        return await self._commit(work)
+        return await self._commit(work, reason)
 
     async def client(self, client_id: str, *, reason: str | None = None) -> Revoked:
         """Cut off one client.
@@ -161,7 +161,7 @@ class Revocations:
             about = Complex(application=Opaque(id=client_id))
             return await self._cut_off(tx, of_client, about, txn, now, reason), 0
 
-        return await self._commit(work)
+        return await self._commit(work, reason)
 
     async def permission(self, permission: str, *, reason: str | None = None) -> Revoked:
         """Take a permission, or all that a pattern means, from every older token and from every user.
@@ -181,7 +181,7 @@ class Revocations:
             await add_intent(tx, txn=txn, subject=Uri(uri=self._issuer), event=event, now=now)
             return 0, grants
 
-        return await self._commit(work)
+        return await self._commit(work, reason)
 
     async def everyone(self, *, reason: str | None = None) -> Revoked:
         """End every session and every older token.
@@ -196,7 +196,7 @@ class Revocations:
             await add_intent(tx, txn=txn, subject=Uri(uri=self._issuer), event=event, now=now)
             return ended, 0
 
-        return await self._commit(work)
+        return await self._commit(work, reason)
 
     async def _cut_off(
         self,
@@ -211,7 +211,8 @@ class Revocations:
         await add_intent(tx, txn=txn, subject=about, event=_session_revoked(now, reason), now=now)
         return ended
 
-    async def _commit(self, work: Callable[[Transaction, str, float], Any]) -> Revoked:
+    async def _commit(self, work: Callable[[Transaction, str, float], Any], reason: str | None) -> Revoked:
+        _reason(reason)
         txn, now = new_id(self._random_bytes), self._clock.now().wall
         async with self._store.write() as tx:
             sessions, grants = await work(tx, txn, now)

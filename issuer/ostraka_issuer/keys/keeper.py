@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 from ostraka_issuer.errors import IssuerError
+from ostraka_issuer.feed.uninterrupted import uninterrupted
 from ostraka_issuer.limits import KEY_KEEPER_RETRY
 
 from .ring import TokenKeys
@@ -44,7 +45,7 @@ class KeyKeeper:
         while True:
             self._nudged.clear()
             try:
-                pause = await self._keys.keep()
+                pause = await uninterrupted(self._keys.keep())
             except IssuerError as error:
                 _log.error("a step in the life of a token key must be repeated: %s", error)
                 pause = KEY_KEEPER_RETRY

@@ -95,8 +95,7 @@ class Sessions:
             HashingBusy, SigningUnavailable, StoreUnavailable, KeyStoreError
         """
         wanted = self._wanted(audience)
-        async with self._store.read() as tx:
-            user = (await tx.execute(select(USERS).where(USERS.c.username == username))).first()
+        user = await self._user(username)
         fits = await self._passwords.check(None if user is None else user.password_hash, password)
         if user is None or not fits or user.disabled:
             raise LoginRefused("user name or password is wrong")
@@ -135,6 +134,12 @@ class Sessions:
             raise GrantRefused(outcome.reason)
         assert draft is not None  # noqa: S101 - for the type checker
         return await self._issue(draft, presented.session_id, outcome)
+
+    async def _user(self, username: str) -> "Row[Any] | None":
+        if not username.isprintable():
+            return None  # nobody is called that, and the database could not even be asked
+        async with self._store.read() as tx:
+            return (await tx.execute(select(USERS).where(USERS.c.username == username))).first()
 
     async def _rotate(
         self, tx: Transaction, row: "Row[Any] | None", presented: Presented, client_id: str | None

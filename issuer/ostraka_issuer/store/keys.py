@@ -58,7 +58,7 @@ async def read_keys(tx: Transaction) -> tuple[TokenKeyRow, ...]:
     query = (
         select(TOKEN_KEYS, FEED_RECORDS.c.created_at.label("announced_at"), FEED_RECORDS.c.published_at)
         .outerjoin(FEED_RECORDS, FEED_RECORDS.c.txn == TOKEN_KEYS.c.state_txn)
-        .order_by(TOKEN_KEYS.c.created_at, TOKEN_KEYS.c.kid)
+        .order_by(TOKEN_KEYS.c.created_at, TOKEN_KEYS.c.nbf, TOKEN_KEYS.c.kid)
     )
     return tuple(
         TokenKeyRow(

@@ -1,0 +1,77 @@
+"""``/admin/keys``: the token keys, their rotation, and what to do when one leaks."""
+
+import logging
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Response
+from fastapi import Path as InPath
+
+from ostraka_consumers.integrations.fastapi import requires
+from ostraka_issuer.keys.ring import KeyChange
+from ostraka_issuer.keys.schedule import choose_signer
+from ostraka_issuer.runtime import Issuer
+from ostraka_schemas.limits import KID_MAX_CHARS
+
+from .confirm import place_of
+from .context import TheIssuer
+from .models import Compromise, KeyChanged, KeyList, ListedKey, Rotation
+
+router = APIRouter(prefix="/admin/keys")
+_log = logging.getLogger("ostraka.keys")
+Kid = Annotated[str, InPath(min_length=1, max_length=KID_MAX_CHARS)]
+
+
+@router.get("", dependencies=[Depends(requires("keys:read"))], summary="List token keys")
+async def list_keys(issuer: TheIssuer) -> KeyList:
+    """All token keys ever made, oldest first."""
+    rows = await issuer.keys.rows()
+    signer = choose_signer(rows, issuer.clock.now().wall)
+    return KeyList(
+        keys=[
+            ListedKey(
+                kid=row.kid,
+                alg=row.alg,
+                state=row.state,
+                state_at=row.state_at,
+                nbf=row.nbf,
+                exp=row.exp,
+                max_token_lifetime=row.max_token_lifetime,
+                created_at=row.created_at,
+                announced=row.announced_at is not None,
+                signs=signer is not None and signer.kid == row.kid,
+            )
+            for row in rows
+        ]
+    )
+
+
+@router.post("/rotate", dependencies=[Depends(requires("keys:rotate"))], summary="Publish a successor")
+async def rotate(response: Response, issuer: TheIssuer, body: Rotation | None = None) -> KeyChanged:
+    """Publish the next token key now; it signs after ``lead`` seconds."""
+    change = await issuer.keys.rotate(None if body is None else body.lead)
+    issuer.keeper.nudge()
+    return await _answer(issuer, change, response)
+
+
+@router.post("/{kid}/compromise", dependencies=[Depends(requires("keys:compromise"))], summary="Call a key compromised")
+async def compromise(kid: Kid, response: Response, issuer: TheIssuer, body: Compromise | None = None) -> KeyChanged:
+    """From now on whatever the key signed is refused. If it was the active one, a new one takes its place."""
+    change = await issuer.keys.compromise(kid)
+    issuer.keeper.nudge()
+    _log.warning("token key %s is compromised: %s", kid, (body and body.reason) or "no reason given")
+    return await _answer(issuer, change, response)
+
+
+async def _answer(issuer: Issuer, change: KeyChange, response: Response) -> KeyChanged:
+    place = await place_of(issuer, change.txn)
+    response.status_code = 202 if place is None else 200
+    successor = change.successor
+    return KeyChanged(
+        txn=change.txn,
+        epoch=None if place is None else place.epoch,
+        seq=None if place is None else place.seq,
+        committed_at=change.committed_at,
+        kid=change.kid,
+        signs_with=None if successor is None else successor.kid,
+        signs_from=None if successor is None else successor.nbf,
+    )

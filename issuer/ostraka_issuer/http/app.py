@@ -1,0 +1,78 @@
+"""The web application. It runs an issuer from its start to its end."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from ostraka_consumers.clock import Clock
+from ostraka_consumers.integrations import fastapi as guard
+from ostraka_issuer.errors import IssuerError
+from ostraka_issuer.runtime import Issuer, open_issuer
+from ostraka_issuer.settings import IssuerSettings
+
+from . import admin_keys, admin_revocations, health, login, problems, token, wellknown
+from .bounds import BodyBound
+
+_log = logging.getLogger("ostraka.issuer")
+
+
+def create_app(
+    settings: IssuerSettings,
+    *,
+    clock: Clock | None = None,
+    ended: Callable[[IssuerError], None] | None = None,
+) -> FastAPI:
+    """The issuer as an ASGI application; ``app.state.issuer`` is the running ``Issuer``.
+
+    Args:
+        ended: called if the feed ends by itself, with the reason. Whoever serves should stop then.
+
+    Starting raises what ``open_issuer`` raises.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_issuer(settings, clock=clock) as issuer:
+            app.state.issuer = issuer
+            app.state.verifier = issuer.verifier
+            watch = asyncio.create_task(_watch(issuer, ended), name="ostraka feed watch")
+            try:
+                yield
+            finally:
+                watch.cancel()
+                await asyncio.gather(watch, return_exceptions=True)
+
+    app = FastAPI(
+        title="Ostraka",
+        summary="Signs short-lived tokens and cuts them off",
+        version="1",
+        lifespan=lifespan,
+        # Both pages load code from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.add_middleware(BodyBound)
+    problems.install(app)
+    guard.install(app)
+    for router in (
+        login.router,
+        token.router,
+        admin_revocations.router,
+        admin_keys.router,
+        health.router,
+        wellknown.router,
+    ):
+        app.include_router(router)
+    return app
+
+
+async def _watch(issuer: Issuer, ended: Callable[[IssuerError], None] | None) -> None:
+    try:
+        await issuer.feed.wait()
+    except IssuerError as error:
+        _log.critical("the feed has ended: %s", error)
+        if ended is not None:
+            ended(error)

@@ -1,0 +1,66 @@
+"""``/healthz``: the process is there. ``/readyz``: it can do its work, and if not, why."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+from sqlalchemy import text
+
+from ostraka_issuer.errors import StoreUnavailable
+from ostraka_issuer.runtime import Issuer
+
+from .context import TheIssuer
+
+router = APIRouter()
+
+
+@router.get("/healthz", summary="Alive")
+async def healthz() -> dict[str, str]:
+    """Answers as long as the event loop turns."""
+    return {"status": "alive"}
+
+
+@router.get("/readyz", summary="Ready")
+async def readyz(response: Response, issuer: TheIssuer) -> dict[str, Any]:
+    """200 when logins and revocations work, else 503 with the reasons.
+
+    A broker that is away is reported and does not count: what is committed meanwhile is published when it is back.
+    """
+    reasons = await _reasons(issuer)
+    response.status_code = 503 if reasons else 200
+    response.headers["Cache-Control"] = "no-store"
+    return {"ready": not reasons, "reasons": reasons, **await _details(issuer)}
+
+
+async def _reasons(issuer: Issuer) -> list[str]:
+    reasons = []
+    status = issuer.verifier.status
+    if not status.ready or status.freshness not in ("fresh", "lagging"):
+        reasons.append(f"own verifier: {status.waiting_for or status.freshness}")
+    if not issuer.keeper.running:
+        reasons.append("token keys: nobody moves them along; see the log")
+    try:
+        async with issuer.store.read() as tx:
+            await tx.execute(text("SELECT 1"))
+        reasons += [f"feed: {alarm}" for alarm in (await issuer.feed.state()).alarms]
+    except StoreUnavailable as error:
+        reasons.append(f"database: {error}")
+    return reasons
+
+
+async def _details(issuer: Issuer) -> dict[str, Any]:
+    status = issuer.verifier.status
+    details: dict[str, Any] = {
+        "verifier": {"freshness": status.freshness, "head": None if status.head is None else str(status.head.position)}
+    }
+    try:
+        feed = await issuer.feed.state()
+    except StoreUnavailable:
+        return details
+    details["feed"] = {
+        "head": None if feed.head is None else str(feed.head.position),
+        "broker": "connected" if feed.connected else "away",
+        "publishing": feed.publishing,
+        "unpublished": feed.unpublished,
+        "oldest_unpublished": feed.oldest_unpublished,
+    }
+    return details

@@ -1,0 +1,76 @@
+"""Errors as problem details (RFC 9457). What a caller sent is never repeated: it may be a password or a token."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from ostraka_issuer.errors import IssuerError
+
+_log = logging.getLogger("ostraka.http")
+
+MEDIA_TYPE: Final = "application/problem+json"
+TYPE_PREFIX: Final = "urn:ostraka:problem:"
+_TEXTS: Final = {"union_tag_invalid": "not one of the known kinds", "union_tag_not_found": "is missing"}
+
+
+def problem(status: int, code: str, detail: str, *, headers: Mapping[str, str] | None = None) -> Response:
+    """A problem document: what went wrong in one word for machines and one sentence for people."""
+    content = {
+        "type": TYPE_PREFIX + code,
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": code,
+        "detail": detail,
+    }
+    return JSONResponse(content, status, {"Cache-Control": "no-store", **(headers or {})}, MEDIA_TYPE)
+
+
+def of_error(error: IssuerError) -> Response:
+    """The problem that an error of the issuer is. Of what is not the caller's business, only that it happened."""
+    if error.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        _log.error("a request failed: %s", error)
+        return problem(500, "internal", "the issuer could not do it; its log says why")
+    return problem(error.status, error.code, str(error), headers=retry_after(error))
+
+
+def retry_after(error: IssuerError) -> dict[str, str]:
+    """The ``Retry-After`` header of an error, if it has one."""
+    return {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+
+
+def install(app: FastAPI) -> None:
+    """Make ``app`` answer every error with a problem document."""
+
+    @app.exception_handler(IssuerError)
+    async def issuer_error(_request: Request, error: IssuerError) -> Response:
+        return of_error(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def wrong_request(_request: Request, error: RequestValidationError) -> Response:
+        return problem(422, "invalid_request", places(error.errors()))
+
+    @app.exception_handler(HTTPException)
+    async def http_error(_request: Request, error: HTTPException) -> Response:
+        phrase = HTTPStatus(error.status_code).phrase
+        return problem(error.status_code, phrase.lower().replace(" ", "_"), phrase, headers=error.headers)
+
+    @app.exception_handler(Exception)
+    async def unexpected(_request: Request, error: Exception) -> Response:
+        # Starlette raises it again after the answer, so the server logs it with its traceback.
+        _log.error("an unexpected error: %s", type(error).__name__)
+        return problem(500, "internal", "the issuer could not do it; its log says why")
+
+
+def places(errors: Sequence[Any]) -> str:
+    """Which members of a request are wrong and why, without their values."""
+    found = []
+    for error in errors[:5]:
+        where = ".".join(str(part)[:40] for part in error["loc"])
+        found.append(f"{where}: {_TEXTS.get(error['type'], error['msg'])}")
+    return "; ".join(found)

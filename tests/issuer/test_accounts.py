@@ -1,0 +1,89 @@
+import asyncio
+
+import pytest
+from sqlalchemy import select
+
+from ostraka_issuer.accounts.offline import open_accounts
+from ostraka_issuer.accounts.users import withdraw_everywhere
+from ostraka_issuer.errors import BadRequest, Conflict, HomeError, NotFound
+from ostraka_issuer.store.tables import USERS
+from tests.issuer.world import PASSWORD, World, new_settings
+
+
+async def test_a_user_is_found_as_it_was_made(world: World) -> None:
+    made = await world.add("alice", "orders:read", "orders:create", "orders:read")
+    assert made.permissions == ("orders:read", "orders:create")
+    found = await world.accounts.find("alice")
+    assert (found.id, found.permissions, found.disabled) == (made.id, ("orders:create", "orders:read"), False)
+    assert [user.username for user in await world.accounts.users(limit=10)] == ["alice"]
+
+
+async def test_the_password_is_not_stored(world: World) -> None:
+    await world.add()
+    async with world.store.read() as tx:
+        stored = (await tx.execute(select(USERS.c.password_hash))).scalar_one()
+    assert PASSWORD not in stored
+    assert stored.startswith("$argon2id$")
+
+
+async def test_a_name_is_taken_once(world: World) -> None:
+    done = await asyncio.gather(*(world.add("alice") for _ in range(5)), return_exceptions=True)
+    assert sum(isinstance(result, Conflict) for result in done) == 4
+    assert len(await world.accounts.users(limit=10)) == 1
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a\n", "a\x00", "x" * 256, "\ud800", "\u202eadmin"])
+async def test_what_cannot_be_a_name(world: World, name: str) -> None:
+    with pytest.raises(BadRequest, match="user name"):
+        await world.accounts.add_user(name, PASSWORD)
+
+
+@pytest.mark.parametrize("granted", [["orders"], ["a:b:c"], [""], [f"a:{n}" for n in range(257)], ["a:" + "b" * 5_000]])
+async def test_what_cannot_be_granted(world: World, granted: list[str]) -> None:
+    with pytest.raises(BadRequest, match="permission"):
+        await world.accounts.add_user("alice", PASSWORD, granted)
+    with pytest.raises(NotFound):
+        await world.accounts.find("alice")
+
+
+async def test_all_permissions_of_a_user_fit_into_a_token(world: World) -> None:
+    await world.add("alice", *[f"resource-{n:03}:{'x' * 15}" for n in range(140)])
+    issued = await world.sessions.login("alice", PASSWORD)
+    assert len(issued.access_token) < 8_192
+    with pytest.raises(BadRequest, match="4096 characters"):
+        await world.accounts.grant("alice", [f"more-{n:03}:{'x' * 20}" for n in range(50)])
+
+
+async def test_granting_adds_and_repeats_nothing(world: World) -> None:
+    await world.add("alice", "orders:read")
+    user = await world.accounts.grant("alice", ["orders:read", "orders:create"])
+    assert user.permissions == ("orders:create", "orders:read")
+    with pytest.raises(NotFound):
+        await world.accounts.grant("bob", ["orders:read"])
+
+
+async def test_withdrawing_takes_every_grant_that_still_allows_it(world: World) -> None:
+    await world.add("alice", "orders:create", "orders:read")
+    await world.add("bob", "orders:*")
+    await world.add("carol", "*:create", "reports:read")
+    async with world.store.write() as tx:
+        assert await withdraw_everywhere(tx, "orders:create") == 3
+    assert [user.permissions for user in await world.accounts.users(limit=10)] == [
+        ("orders:read",),
+        (),
+        ("reports:read",),
+    ]
+
+
+async def test_commands_work_on_a_home_without_an_issuer(world: World) -> None:
+    async with open_accounts(world.settings) as accounts:
+        await accounts.add_user("dave", PASSWORD, ["orders:read"])
+    assert (await world.accounts.find("dave")).permissions == ("orders:read",)
+    assert await world.sessions.login("dave", PASSWORD)
+
+
+async def test_commands_need_a_finished_home(world: World) -> None:
+    elsewhere = new_settings(world.settings.home / "nowhere")
+    with pytest.raises(HomeError, match="ostraka init"):
+        async with open_accounts(elsewhere):
+            pass

@@ -42,6 +42,7 @@ class Issuer:
 
     settings: IssuerSettings
     anchor: TrustAnchor
+    clock: Clock
     store: Store
     accounts: Accounts
     sessions: Sessions
@@ -100,6 +101,7 @@ async def open_issuer(
         yield Issuer(
             settings=settings,
             anchor=files.anchor,
+            clock=clock,
             store=store,
             accounts=Accounts(store, passwords, clock=clock, random_bytes=random_bytes),
             sessions=Sessions(

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest_asyncio
 
+from tests.issuer.front import Desk, open_desk
 from tests.issuer.world import World
 
 
@@ -11,3 +12,9 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     world = await World.make(tmp_path)
     yield world
     await world.close()
+
+
+@pytest_asyncio.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    async with open_desk(tmp_path) as desk:
+        yield desk

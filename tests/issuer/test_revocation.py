@@ -15,6 +15,7 @@ from ostraka_schemas.events import (
     PermissionRevoked,
     SessionRevoked,
     TokenRevoked,
+    UnknownEvent,
     read_event,
 )
 from ostraka_schemas.subjects import SubjectIdentifier
@@ -30,7 +31,9 @@ async def the_only_new_intent(world: World, done: Revoked, before: int) -> Any:
     assert intent.txn == done.txn
     assert intent.seq is None
     # What was stored is what a verifier will read.
-    assert read_event(intent.event_uri, intent.event, SUBJECTS.validate_python(intent.subject))
+    assert not isinstance(
+        read_event(intent.event_uri, intent.event, SUBJECTS.validate_python(intent.subject)), UnknownEvent
+    )
     return intent
 
 
@@ -68,7 +71,7 @@ async def test_a_session(world: World) -> None:
     assert (await world.session(first.session_id)).end_reason == "stolen"
     with pytest.raises(GrantRefused):
         await world.sessions.refresh(first.refresh_token)
-    assert await world.sessions.refresh(second.refresh_token)
+    await world.sessions.refresh(second.refresh_token)
 
 
 async def test_a_session_that_has_ended_is_announced_again_and_keeps_its_end(world: World) -> None:

@@ -63,8 +63,7 @@ def test_the_predecessor_goes_on_until_the_successors_event_has_its_place() -> N
 def test_two_rotations_that_the_feed_has_not_said_yet() -> None:
     """It is the feed that counts, however far the decisions have gone."""
     a, b, c = row("A", "deactivated"), row("B", "deactivated"), row("C", "active")
-    later = {"nbf": int(NOW) + 1}, {"nbf": int(NOW) + 2}
-    b, c = replace(b, **later[0]), replace(c, **later[1])
+    b, c = replace(b, nbf=int(NOW) + 1), replace(c, nbf=int(NOW) + 2)
     none = [replace(r, announced_at=None) for r in (a, b, c)]
     assert signer(*none, now=NOW + 5) == "A"
     assert signer(a, *none[1:], now=NOW + 5) == "B"

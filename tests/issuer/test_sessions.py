@@ -58,7 +58,12 @@ async def test_a_refused_login_does_not_say_why(world: World) -> None:
     await world.add("bob")
     await world.disable("bob")
     texts = set()
-    for username, password in (("alice", "wrong password"), ("bob", PASSWORD), ("nobody", PASSWORD), ("\ud800", PASSWORD)):
+    for username, password in (
+        ("alice", "wrong password"),
+        ("bob", PASSWORD),
+        ("nobody", PASSWORD),
+        ("\ud800", PASSWORD),
+    ):
         with pytest.raises(LoginRefused) as caught:
             await world.sessions.login(username, password)
         texts.add(str(caught.value))
@@ -243,7 +248,7 @@ async def test_another_client_cannot_use_it_and_does_no_harm(world: World) -> No
     first = await login(world)
     with pytest.raises(GrantRefused, match="another client"):
         await world.sessions.refresh(first.refresh_token, client_id="thief")
-    assert await world.sessions.refresh(first.refresh_token, client_id="ostraka-cli")
+    await world.sessions.refresh(first.refresh_token, client_id="ostraka-cli")
 
 
 @pytest.mark.parametrize("step", [SESSION_IDLE - 60, SESSION_IDLE // 2])

@@ -15,8 +15,9 @@ from ostraka_schemas.limits import KID_MAX_CHARS
 from .confirm import place_of
 from .context import TheIssuer
 from .models import Compromise, KeyChanged, KeyList, ListedKey, Rotation
+from .strict import StrictRoute
 
-router = APIRouter(prefix="/admin/keys")
+router = APIRouter(prefix="/admin/keys", route_class=StrictRoute)
 _log = logging.getLogger("ostraka.keys")
 Kid = Annotated[str, InPath(min_length=1, max_length=KID_MAX_CHARS)]
 

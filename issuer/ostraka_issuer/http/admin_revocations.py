@@ -33,8 +33,9 @@ from .models import (
     RevokeSubject,
     RevokeToken,
 )
+from .strict import StrictRoute
 
-router = APIRouter(prefix="/admin/revocations")
+router = APIRouter(prefix="/admin/revocations", route_class=StrictRoute)
 _NOT_REVOCATIONS = (KeySetChanged.uri, RootPublished.uri)
 
 

@@ -6,8 +6,9 @@ from ostraka_issuer.sessions.service import Issued
 
 from .context import TheIssuer
 from .models import Login, Tokens
+from .strict import StrictRoute
 
-router = APIRouter()
+router = APIRouter(route_class=StrictRoute)
 
 
 @router.post("/login", summary="Log in with user name and password")

@@ -1,0 +1,33 @@
+"""JSON bodies read as strictly as tokens are: one object in UTF-8, no name twice. The usual reader takes UTF-16 too."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from ostraka_schemas import strict_json
+from ostraka_schemas.errors import MalformedError
+
+
+class _StrictRequest(Request):
+    async def json(self) -> Any:
+        try:
+            return strict_json.loads_object(await self.body())
+        except MalformedError as error:
+            raise HTTPException(400) from error
+
+
+class StrictRoute(APIRoute):
+    """A route whose JSON body is one object in UTF-8 without repeated names; anything else is 400."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The handler, behind the strict reader."""
+        handle = super().get_route_handler()
+
+        async def strict(request: Request) -> Response:
+            return await handle(_StrictRequest(request.scope, request.receive))
+
+        return strict

@@ -1,0 +1,142 @@
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from ostraka_issuer.accounts.passwords import Passwords
+from ostraka_issuer.errors import HashingBusy, KeyStoreError, StoreUnavailable
+from ostraka_issuer.store import Store
+from tests.issuer.front import Desk
+from tests.issuer.world import PASSWORD, claims_of
+
+
+def assert_problem(answer: httpx.Response, status: int, code: str) -> None:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["cache-control"] == "no-store"
+    body = answer.json()
+    assert (body["status"], body["code"]) == (status, code)
+    assert body["type"] == f"urn:ostraka:problem:{code}"
+    assert body["title"]
+    assert body["detail"]
+
+
+async def test_a_login_gives_a_token_that_verifies(desk: Desk) -> None:
+    answer = await desk.client.post("/login", json={"username": "alice", "password": PASSWORD})
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    body = answer.json()
+    assert set(body) == {"access_token", "token_type", "expires_in", "refresh_token", "session_id"}
+    assert (body["token_type"], body["expires_in"]) == ("Bearer", 300)
+    grant = desk.issuer.verifier.verify(body["access_token"])
+    assert grant.permissions == ("orders:create", "orders:read")
+    assert grant.session_id == body["session_id"]
+
+
+async def test_client_and_audience_can_be_chosen(desk: Desk) -> None:
+    body = await desk.login("alice", client_id="shop", audience=["orders"])
+    claims = claims_of(body["access_token"])
+    assert (claims["client_id"], claims["aud"]) == ("shop", "orders")
+    answer = await desk.client.post(
+        "/login", json={"username": "alice", "password": PASSWORD, "audience": ["elsewhere"]}
+    )
+    assert_problem(answer, 400, "bad_request")
+
+
+@pytest.mark.parametrize(("username", "password"), [("alice", "wrong-password"), ("nobody", PASSWORD), ("alice", "")])
+async def test_a_wrong_password_is_401_and_not_repeated(desk: Desk, username: str, password: str) -> None:
+    answer = await desk.client.post("/login", json={"username": username, "password": password})
+    assert_problem(answer, 401, "login_refused")
+    assert not password or password not in answer.text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"alice"',
+        b'{"username":"alice"}',
+        b'{"username":"alice","password":12345678901}',
+        b'{"username":"alice","password":"s3cret-value","password":"s3cret-value"}',
+        b'{"username":"alice","password":"s3cret-value","x":NaN}',
+        b'{"username":["alice"],"password":"s3cret-value"}',
+        b'{"username":"","password":"s3cret-value"}',
+        b'{"username":"alice","password":"s3cret-value","audience":"s3cret-value"}',
+        b'{"username":"alice","password":"s3cret-value","client_id":""}',
+        b'{"username":"\\ud800","password":"s3cret-value"}',
+        b'{"username":"alice","password":"\\ud800s3cret-value"}',
+        b'{"username":"' + b"x" * 300 + b'","password":"s3cret-value"}',
+        '{"username":"alice","password":"s3cret-value"}'.encode("utf-16"),
+        b'{"username":"alice","password":"s3cret-value\xff"}',
+        b"[" * 5_000,
+    ],
+)
+async def test_a_malformed_request_is_refused_without_being_repeated(desk: Desk, content: bytes) -> None:
+    answer = await desk.client.post("/login", content=content, headers={"content-type": "application/json"})
+    assert answer.status_code in (400, 422), answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "s3cret" not in answer.text
+    assert "12345678901" not in answer.text
+
+
+async def test_too_large_a_body_is_refused(desk: Desk) -> None:
+    async def stream() -> Any:
+        for _ in range(40):
+            yield b"x" * 1_000
+
+    assert_problem(await desk.client.post("/login", content=b"x" * 16_385), 413, "too_large")
+    assert_problem(await desk.client.post("/login", content=stream()), 413, "too_large")
+    assert (await desk.client.post("/login", content=b" " * 16_384)).status_code in (400, 422)
+
+
+async def test_too_many_logins_at_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def full(_self: Passwords, _stored: str | None, _password: str) -> bool:
+        raise HashingBusy("too many logins at once; try again")
+
+    monkeypatch.setattr(Passwords, "check", full)
+    answer = await desk.client.post("/login", json={"username": "alice", "password": PASSWORD})
+    assert_problem(answer, 429, "too_many_logins")
+    assert answer.headers["retry-after"] == "1"
+
+
+async def test_a_flood_of_logins_is_bounded_and_nobody_else_suffers(desk: Desk) -> None:
+    async def one() -> int:
+        return (await desk.client.post("/login", json={"username": "alice", "password": PASSWORD})).status_code
+
+    statuses = await asyncio.gather(*(one() for _ in range(100)))
+    assert set(statuses) <= {200, 429}
+    assert statuses.count(200) >= 34
+    assert await one() == 200
+
+
+async def test_a_database_that_does_not_answer_is_503(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(_self: Store) -> None:
+        raise StoreUnavailable("the database did not do it: locked")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "write", busy)
+        answer = await desk.client.post("/login", json={"username": "alice", "password": PASSWORD})
+    assert_problem(answer, 503, "store_unavailable")
+    assert answer.headers["retry-after"] == "1"
+
+
+@pytest.mark.parametrize("error", [KeyStoreError("cannot read /secret/place"), RuntimeError("/secret/place")])
+async def test_our_own_faults_are_500_without_details(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    async def broken(*_args: object) -> None:
+        raise error
+
+    monkeypatch.setattr(desk.issuer.keys, "private", broken)
+    answer = await desk.client.post("/login", json={"username": "alice", "password": PASSWORD})
+    assert_problem(answer, 500, "internal")
+    assert "secret" not in answer.text
+
+
+async def test_unknown_paths_and_methods_are_problems_too(desk: Desk) -> None:
+    assert_problem(await desk.client.get("/nowhere"), 404, "not_found")
+    assert_problem(await desk.client.get("/login"), 405, "method_not_allowed")

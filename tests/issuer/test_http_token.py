@@ -1,0 +1,119 @@
+import asyncio
+
+import httpx
+import pytest
+
+from ostraka_issuer.errors import StoreUnavailable
+from ostraka_issuer.store import Store
+from tests.issuer.front import Desk
+
+FORM = "application/x-www-form-urlencoded"
+
+
+def assert_error(answer: httpx.Response, status: int, error: str) -> None:
+    """RFC 6749 §5.2."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["pragma"] == "no-cache"
+    body = answer.json()
+    assert set(body) == {"error", "error_description"}
+    assert body["error"] == error
+    assert all(" " <= char <= "~" and char not in '"\\' for char in body["error_description"])
+
+
+async def test_a_refresh_gives_the_next_pair(desk: Desk) -> None:
+    first = await desk.login("alice")
+    answer = await desk.refresh(first["refresh_token"], client_id="ostraka-cli")
+    assert answer.status_code == 200
+    assert answer.headers["cache-control"] == "no-store"
+    body = answer.json()
+    assert set(body) == {"access_token", "token_type", "expires_in", "refresh_token", "session_id"}
+    assert body["session_id"] == first["session_id"]
+    assert body["refresh_token"] != first["refresh_token"]
+    assert desk.issuer.verifier.verify(body["access_token"]).allows("orders:create")
+
+
+async def test_a_hundred_at_once(desk: Desk) -> None:
+    first = await desk.login("alice")
+    answers = await asyncio.gather(*(desk.refresh(first["refresh_token"]) for _ in range(100)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.json()["refresh_token"] for answer in answers}) == 1
+
+
+async def test_reuse_ends_the_session_everywhere(desk: Desk) -> None:
+    first = await desk.login("alice")
+    second = (await desk.refresh(first["refresh_token"])).json()
+    third = (await desk.refresh(second["refresh_token"])).json()
+    assert_error(await desk.refresh(first["refresh_token"]), 400, "invalid_grant")
+    assert_error(await desk.refresh(third["refresh_token"]), 400, "invalid_grant")
+    listing = await desk.client.get("/admin/revocations", headers=await desk.bearer())
+    (entry,) = listing.json()["revocations"]
+    assert (entry["kind"], entry["target"]) == ("session", first["session_id"])
+    async with asyncio.timeout(10):
+        while True:
+            answer = await desk.client.get(
+                "/admin/revocations", headers={"authorization": f"Bearer {third['access_token']}"}
+            )
+            if answer.json()["code"] == "revoked":
+                break
+            await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("token", ["x", "a" * 70, "%00" * 10, "eyJhbGciOi.s3cret.x"])
+async def test_a_foreign_refresh_token(desk: Desk, token: str) -> None:
+    answer = await desk.refresh(token)
+    assert_error(answer, 400, "invalid_grant")
+    assert token not in answer.text
+
+
+async def test_an_access_token_is_no_refresh_token(desk: Desk) -> None:
+    assert_error(await desk.refresh((await desk.login("alice"))["access_token"]), 400, "invalid_grant")
+
+
+async def test_another_client(desk: Desk) -> None:
+    first = await desk.login("alice")
+    assert_error(await desk.refresh(first["refresh_token"], client_id="thief"), 400, "invalid_grant")
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        (b"", "unsupported_grant_type"),
+        (b"grant_type=password&username=a&password=s3cret", "unsupported_grant_type"),
+        (b"grant_type=refresh_token", "invalid_request"),
+        (b"grant_type=refresh_token&refresh_token=", "invalid_request"),
+        (b"grant_type=refresh_token&refresh_token=s3cret&refresh_token=s3cret", "invalid_request"),
+        (b"grant_type=refresh_token&grant_type=refresh_token&refresh_token=s3cret", "invalid_request"),
+        (b"s3cret", "invalid_request"),
+        (b"grant_type=refresh_token&refresh_token=%ff", "invalid_request"),
+        (b"grant_type=refresh_token&refresh_token=\xff", "invalid_request"),
+        (b"&".join(b"s3cret%d=1" % n for n in range(50)), "invalid_request"),
+        (b'{"grant_type":"refresh_token"}', "invalid_request"),
+    ],
+)
+async def test_a_malformed_request(desk: Desk, content: bytes, error: str) -> None:
+    answer = await desk.client.post("/token", content=content, headers={"content-type": FORM})
+    assert_error(answer, 400, error)
+    assert "s3cret" not in answer.text
+
+
+@pytest.mark.parametrize("media_type", ["application/json", "multipart/form-data; boundary=x", ""])
+async def test_another_media_type(desk: Desk, media_type: str) -> None:
+    answer = await desk.client.post("/token", content=b"grant_type=refresh_token", headers={"content-type": media_type})
+    assert_error(answer, 400, "invalid_request")
+
+
+async def test_a_database_that_does_not_answer(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = await desk.login("alice")
+
+    def busy(_self: Store) -> None:
+        raise StoreUnavailable("the database did not do it: /secret/place")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "write", busy)
+        answer = await desk.refresh(first["refresh_token"])
+    assert_error(answer, 503, "temporarily_unavailable")
+    assert answer.headers["retry-after"] == "1"
+    assert "secret" not in answer.text
+    assert (await desk.refresh(first["refresh_token"])).status_code == 200

@@ -119,6 +119,9 @@ FEED_MARK: Final = 0.05
 """Published records are marked this much later, many at once: a mark is a write that a revocation would wait for, and a
 lost one only makes identical bytes go out twice."""
 
+FEED_LOOK: Final = 0.05
+"""A request hears of its place within a few ms. If it does not, the database is asked whether it had one before."""
+
 FEED_WAITERS: Final = 4_096
 """Requests that wait for their place in the feed, and places remembered for those that come late."""
 

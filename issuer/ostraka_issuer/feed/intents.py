@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
 
 from pydantic import TypeAdapter
-from sqlalchemy import Text, bindparam, select, type_coerce, update
+from sqlalchemy import Connection, Text, bindparam, select, type_coerce, update
 
 from ostraka_schemas import strict_json
 from ostraka_schemas.errors import MalformedError
@@ -13,7 +13,6 @@ from ostraka_schemas.model import validated
 from ostraka_schemas.records import Position
 from ostraka_schemas.subjects import SubjectIdentifier
 
-from ..store import Transaction
 from ..store.tables import INTENTS
 
 _T: Final = INTENTS.c
@@ -30,7 +29,7 @@ class WaitingIntent(NamedTuple):
     event: str
 
 
-async def waiting(transaction: Transaction, *, but: Collection[int], limit: int) -> list[WaitingIntent]:
+def waiting(connection: Connection, *, but: Collection[int], limit: int) -> list[WaitingIntent]:
     """The oldest ``limit`` intents without a place in the feed, in commit order, except those with an id in ``but``."""
     # As text, not as JSON: one unreadable row must not make the whole batch unreadable.
     query = (
@@ -41,21 +40,21 @@ async def waiting(transaction: Transaction, *, but: Collection[int], limit: int)
     )
     if but:
         query = query.where(_T.id.not_in(but))
-    return [WaitingIntent(*row) for row in (await transaction.execute(query)).all()]
+    return [WaitingIntent(*row) for row in connection.execute(query).all()]
 
 
-async def place(transaction: Transaction, places: Sequence[tuple[WaitingIntent, Position]]) -> None:
+def place(connection: Connection, places: Sequence[tuple[WaitingIntent, Position]]) -> None:
     """Write down where the intents stand in the feed; that makes them done."""
     change = update(INTENTS).where(_T.id == bindparam("intent")).values(seq=bindparam("place"))
-    await transaction.execute(change, [{"intent": intent.id, "place": position.seq} for intent, position in places])
+    connection.execute(change, [{"intent": intent.id, "place": position.seq} for intent, position in places])
 
 
-async def is_outdated(transaction: Transaction, intent: WaitingIntent) -> bool:
+def is_outdated(connection: Connection, intent: WaitingIntent) -> bool:
     """Whether the feed already says something newer that ``intent`` would undo: only key sets replace one another."""
     if intent.event_uri != KeySetChanged.uri:
         return False
     newer = select(_T.id).where(_T.event_uri == intent.event_uri, _T.id > intent.id, _T.seq.is_not(None)).limit(1)
-    return (await transaction.execute(newer)).one_or_none() is not None
+    return connection.execute(newer).one_or_none() is not None
 
 
 def read(intent: WaitingIntent) -> tuple[SubjectIdentifier, Event]:

@@ -3,17 +3,18 @@
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Executable, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Executable, func, insert, select, tuple_, update
 
 from ostraka_schemas.records import Head, Position
 
-from ..store import Store, Transaction
+from ..store import Store
 from ..store.tables import FEED_RECORDS
-from .uninterrupted import uninterrupted
+from ..uninterrupted import uninterrupted
 
 _T: Final = FEED_RECORDS.c
 _PLACE: Final = tuple_(_T.epoch, _T.seq)
 _START: Final = Position(0, 0)
+_HEAD: Final = select(_T.epoch, _T.seq, _T.hash).order_by(_T.epoch.desc(), _T.seq.desc()).limit(1)
 
 
 class StoredRecord(NamedTuple):
@@ -33,14 +34,12 @@ class Backlog(NamedTuple):
     oldest: float | None
 
 
-async def read_head(transaction: Transaction) -> Head | None:
+def read_head(connection: Connection) -> Head | None:
     """The newest record, or ``None`` if there is none yet."""
-    query = select(_T.epoch, _T.seq, _T.hash).order_by(_T.epoch.desc(), _T.seq.desc()).limit(1)
-    row = (await transaction.execute(query)).one_or_none()
-    return None if row is None else Head(Position(row.epoch, row.seq), row.hash)
+    return _head(connection.execute(_HEAD).all())
 
 
-async def append(transaction: Transaction, records: Sequence[StoredRecord]) -> None:
+def append(connection: Connection, records: Sequence[StoredRecord]) -> None:
     """Store records behind the head."""
     rows = [
         {
@@ -53,7 +52,7 @@ async def append(transaction: Transaction, records: Sequence[StoredRecord]) -> N
         }
         for record in records
     ]
-    await transaction.execute(insert(FEED_RECORDS), rows)
+    connection.execute(insert(FEED_RECORDS), rows)
 
 
 class FeedLog:
@@ -67,7 +66,7 @@ class FeedLog:
 
     async def head(self) -> Head | None:
         """The newest committed record."""
-        return await uninterrupted(self._head())
+        return _head(await self._ask(_HEAD))
 
     async def after(self, position: Position | None, limit: int) -> list[StoredRecord]:
         """The ``limit`` records after ``position``, in feed order; ``None`` is before the first."""
@@ -122,10 +121,6 @@ class FeedLog:
         change = update(FEED_RECORDS).where(_PLACE > _place(after), _T.published_at.is_not(None))
         await uninterrupted(self._change(change.values(published_at=None)))
 
-    async def _head(self) -> Head | None:
-        async with self._store.read() as transaction:
-            return await read_head(transaction)
-
     async def _ask(self, query: Executable) -> Sequence[Any]:
         return await uninterrupted(self._rows(query))
 
@@ -136,6 +131,10 @@ class FeedLog:
     async def _change(self, change: Executable) -> None:
         async with self._store.write() as transaction:
             await transaction.execute(change)
+
+
+def _head(rows: Sequence[Any]) -> Head | None:
+    return next((Head(Position(row.epoch, row.seq), row.hash) for row in rows), None)
 
 
 def _place(position: Position | None) -> ColumnElement[Any]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ostraka_schemas.records import Position
 
 from ..errors import IntentSetAside
-from ..limits import FEED_WAITERS
+from ..limits import FEED_LOOK, FEED_WAITERS
 from .log import FeedLog, StoredRecord
 
 _Answer = Position | IntentSetAside
@@ -60,14 +60,11 @@ class Places:
         self._waiting.setdefault(txn, set()).add(future)
         self._count += 1
         try:
-            # Listening first, looking second: nothing can slip in between.
-            place = await self._log.position_of(txn)
-            if place is not None:
-                return place
-            async with asyncio.timeout(timeout):
-                return _said(await future)
-        except TimeoutError:
-            return None
+            # Listening first, looking second: nothing can slip in between. Most are told before it is worth looking.
+            answer = await _wait(future, min(timeout, FEED_LOOK))
+            if answer is None:
+                answer = await self._log.position_of(txn) or await _wait(future, timeout - FEED_LOOK)
+            return None if answer is None else _said(answer)
         finally:
             self._forget(txn, future)
 
@@ -87,6 +84,11 @@ class Places:
         for future in self._waiting.get(txn, ()):
             if not future.done():
                 future.set_result(answer)
+
+
+async def _wait(future: "asyncio.Future[_Answer]", timeout: float) -> _Answer | None:
+    await asyncio.wait({future}, timeout=max(timeout, 0))
+    return future.result() if future.done() else None
 
 
 def _said(answer: _Answer) -> Position:

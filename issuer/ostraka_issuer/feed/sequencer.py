@@ -23,7 +23,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from hashlib import sha256
-from typing import Final
+from typing import NamedTuple
+
+from sqlalchemy import Connection
 
 from ostraka_consumers.clock import Clock
 from ostraka_schemas import base64url
@@ -34,16 +36,19 @@ from ostraka_schemas.records import GENESIS, Head, Position, record_hash, sign_r
 from ..errors import FeedError, StoreUnavailable
 from ..failpoints import hit
 from ..limits import FEED_BATCH, FEED_BATCHES_TO_SETTLE, FEED_POLL, FEED_REFUSED
-from ..store import Store, Transaction
+from ..store import Store
+from ..uninterrupted import uninterrupted
 from . import intents
 from .intents import WaitingIntent
 from .log import StoredRecord, append, read_head
-from .uninterrupted import uninterrupted
 
 logger = logging.getLogger(__name__)
 
-_BREATH: Final = 32
-"""After so many signatures (2 ms) the event loop gets a turn."""
+
+class _Batch(NamedTuple):
+    taken: int
+    records: list[StoredRecord]
+    refused: list[tuple[WaitingIntent, str]]
 
 
 class Sequencer:
@@ -147,7 +152,7 @@ class Sequencer:
         async with self._turn:
             self._refuse_to_go_on()
             try:
-                taken, records, refused = await self._transact()
+                taken, records, refused = await self._store.work(self._transact)
             except StoreUnavailable as error:
                 self.trouble = str(error)
                 raise
@@ -160,28 +165,30 @@ class Sequencer:
             self._refuse_to_go_on()
         return taken
 
-    async def _transact(self) -> tuple[int, list[StoredRecord], list[tuple[WaitingIntent, str]]]:
-        async with self._store.write() as transaction:
-            batch = await intents.waiting(transaction, but=self._set_aside, limit=self._batch)
-            if not batch:
-                return 0, [], []
-            hit("sequence.before_sign")
-            placed, refused = await self._sign(transaction, batch)
-            if placed:
-                await append(transaction, [record for _, record in placed])
-                await intents.place(transaction, [(intent, record.position) for intent, record in placed])
-            hit("sequence.before_commit")
-        return len(batch), [record for _, record in placed], refused
+    # The next two run in the store's thread; nobody else touches what they use meanwhile.
 
-    async def _sign(
-        self, transaction: Transaction, batch: Sequence[WaitingIntent]
+    def _transact(self, connection: Connection) -> _Batch:
+        batch = intents.waiting(connection, but=self._set_aside, limit=self._batch)
+        if not batch:
+            return _Batch(0, [], [])
+        hit("sequence.before_sign")
+        placed, refused = self._sign(connection, batch)
+        records = [record for _, record in placed]
+        if records:
+            append(connection, records)
+            intents.place(connection, [(intent, record.position) for intent, record in placed])
+        hit("sequence.before_commit")
+        return _Batch(len(batch), records, refused)
+
+    def _sign(
+        self, connection: Connection, batch: Sequence[WaitingIntent]
     ) -> tuple[list[tuple[WaitingIntent, StoredRecord]], list[tuple[WaitingIntent, str]]]:
-        head = await read_head(transaction)
+        head = read_head(connection)
         placed: list[tuple[WaitingIntent, StoredRecord]] = []
         refused: list[tuple[WaitingIntent, str]] = []
         now = self._clock.now().wall
-        for count, intent in enumerate(batch, start=1):
-            if await intents.is_outdated(transaction, intent):
+        for intent in batch:
+            if intents.is_outdated(connection, intent):
                 refused.append((intent, "a newer key set is in the feed already"))
                 continue
             try:
@@ -191,8 +198,6 @@ class Sequencer:
                 continue
             placed.append((intent, record))
             head = Head(record.position, record.hash)
-            if count % _BREATH == 0:
-                await asyncio.sleep(0)
         return placed, refused
 
     def _make(self, intent: WaitingIntent, head: Head | None, now: float) -> StoredRecord:

@@ -6,12 +6,13 @@ queue in order; SQLite's own waiting, by polling, is left for other processes.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -19,6 +20,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from ostraka_issuer.errors import StoreUnavailable
 from ostraka_issuer.limits import DATABASE_CONNECTIONS, DATABASE_WAIT
+from ostraka_issuer.uninterrupted import uninterrupted
+
+T = TypeVar("T")
 
 Transaction = AsyncConnection
 """What the store hands out: a connection inside a transaction."""
@@ -32,7 +36,7 @@ class Store:
     Args:
         path: the SQLite file; it must have been migrated (``migrate``).
 
-    Use ``read()`` and ``write()``, then ``close()``.
+    Use ``read()``, ``write()`` and ``work()``, then ``close()``.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,6 +49,12 @@ class Store:
         )
         prepare(self._engine.sync_engine)
         self._writers = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ostraka-store")
+        self._thread_engine = create_engine(
+            f"sqlite:///{path}", poolclass=StaticPool, hide_parameters=True, execution_options={_WRITES: True}
+        )
+        prepare(self._thread_engine)
+        self._closed = False
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Transaction]:
@@ -74,6 +84,27 @@ class Store:
             finally:
                 self._writers.release()
 
+    async def work(self, job: Callable[[Connection], T]) -> T:
+        """Run ``job`` in one transaction that may write, in a thread of the store's own.
+
+        A statement through ``write()`` costs several changes of thread. This costs two for all of them, so it is for
+        the path on which every verifier waits. A cancellation is raised when the transaction has ended.
+
+        Raises:
+            StoreUnavailable: as for ``write()``.
+        """
+        with _ours():
+            await self._take_turn()
+            try:
+                loop = asyncio.get_running_loop()
+                return await uninterrupted(loop.run_in_executor(self._thread, self._work, job))
+            finally:
+                self._writers.release()
+
+    def _work(self, job: Callable[[Connection], T]) -> T:
+        with self._thread_engine.begin() as connection:
+            return job(connection)
+
     async def _take_turn(self) -> None:
         try:
             async with asyncio.timeout(DATABASE_WAIT):
@@ -82,8 +113,12 @@ class Store:
             raise StoreUnavailable(f"the database had no turn for a writer within {DATABASE_WAIT:.0f} s") from error
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection. The second time has no effect."""
         await self._engine.dispose()
+        if not self._closed:
+            self._closed = True
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._thread_engine.dispose)
+            self._thread.shutdown(wait=False)
 
 
 @contextmanager

@@ -1,19 +1,19 @@
 """Work that a cancellation must not cut in half."""
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable
+from typing import TypeVar
 
 T = TypeVar("T")
 
 
-async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
+async def uninterrupted(work: Awaitable[T]) -> T:
     """Await ``work`` to its end. A cancellation that comes meanwhile is raised after it.
 
     For transactions: whether one that was cut was committed cannot be told, and the driver's thread would be left to
     answer an event loop that may be closed by then. Only for work that ends by itself, soon.
     """
-    task = asyncio.create_task(work)
+    task = asyncio.ensure_future(work)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
         try:

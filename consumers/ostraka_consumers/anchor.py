@@ -49,6 +49,8 @@ class TrustAnchor:
             raw = Path(path).read_bytes()
         except OSError as error:
             raise ConfigurationError(f"cannot read the trust anchor {os.fspath(path)}: {error.strerror}") from error
+        except ValueError as error:
+            raise ConfigurationError("cannot read the trust anchor: not a path") from error
         try:
             members = strict_json.loads_object(raw)
             content = validated(lambda: _AnchorFile.model_validate(members), "trust anchor")

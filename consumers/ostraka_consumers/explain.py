@@ -86,7 +86,7 @@ class _Asked:
         return answer
 
     def _ready(self) -> None:
-        missing = self._core.why_not_ready()
+        missing = self._core.why_not_ready(self._verifier.clock.now())
         if missing is not None:
             raise NotReady(missing)
 
@@ -101,6 +101,13 @@ class _Asked:
 
 def _about(token: GenuineToken) -> str:
     claims = token.claims
-    minted = datetime.fromtimestamp(claims.iat, UTC).isoformat()
+    minted = _date(claims.iat)
     where = "no feed position" if token.minted.fv is None else f"feed position {token.minted.fv}"
     return f"sub {claims.sub}, client {claims.client_id}, minted {minted} at {where}"
+
+
+def _date(seconds: int) -> str:
+    try:
+        return datetime.fromtimestamp(seconds, UTC).isoformat()
+    except (ValueError, OverflowError, OSError):
+        return f"{seconds} s"  # after the last year that calendars here can write

@@ -32,7 +32,7 @@ class Memory(Generic[T]):
         if self._capacity <= 0:
             return
         if len(self._young) >= self._half and key not in self._young:
-            self._old, self._young = self._young, {}
+            self._old, self._young = (self._young if self._capacity > 1 else {}), {}
         self._young[key] = value
 
     def __len__(self) -> int:

@@ -20,7 +20,8 @@ class Status:
         age: seconds since the newest moment that is vouched for; ``None`` before the first.
         head, known_head: how far the feed is applied, and how far it is known to go.
         alarms: names of what a person must look at.
-        counters: how often each outcome occurred; what was refused is counted as ``refused.<reason>``.
+        counters: how often each outcome occurred; what was refused is counted as ``refused.<reason>``, tokens
+            that were refused as ``token.<code>``.
         sources: what each source is doing, in words.
         denied, cutoffs, narrowings, keys, remembered: how much is held in memory.
     """

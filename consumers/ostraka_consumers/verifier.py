@@ -7,6 +7,7 @@ the verifier's own that live from ``start`` to ``stop``.
 import asyncio
 import logging
 import math
+from collections import Counter
 from collections.abc import AsyncIterator, Collection, Sequence
 from types import TracebackType
 from typing import Final, Self
@@ -16,7 +17,7 @@ from ostraka_schemas.records import Position, Record
 
 from .anchor import TrustAnchor
 from .clock import Clock, SystemClock
-from .errors import ConfigurationError, Malformed, NotReady, SourceError
+from .errors import ConfigurationError, Malformed, NotReady, SourceError, VerificationError
 from .grant import Grant
 from .limits import READY_TIMEOUT, REMEMBERED_TOKENS
 from .memory import Memory
@@ -45,7 +46,7 @@ class Verifier:
         remember: how many verified tokens to keep; 0 for none.
 
     Raises:
-        ConfigurationError: no audience, or no source.
+        ConfigurationError: no audience, no source, or a bound on staleness that is not above zero.
     """
 
     def __init__(
@@ -66,6 +67,8 @@ class Verifier:
             )
         if not sources:
             raise ConfigurationError("a verifier needs at least one source of the feed")
+        if max_staleness is not None and not max_staleness > 0:
+            raise ConfigurationError("max_staleness is a number of seconds above zero")
         self.anchor: Final = anchor
         self.audiences: Final = audiences
         self._clock = clock or SystemClock()
@@ -76,6 +79,7 @@ class Verifier:
         self._states: dict[str, str] = {source.name: "not started" for source in sources}
         self._ready_timeout = ready_timeout
         self._watchers = Watchers()
+        self._refusals: Counter[str] = Counter()
         self._news_at = -math.inf
         self._ready = False
         self._became_ready = asyncio.Event()
@@ -96,28 +100,32 @@ class Verifier:
         Raises:
             VerificationError: one of its subclasses says why not. Nothing else is raised, whatever the token.
         """
-        if not self._ready:
-            raise NotReady(self._core.why_not_ready() or "the verifier is not running")
-        # Before the look-up, which reads the token whole: neither size nor type is known yet.
-        kind: object = type(token)
-        if kind not in _TOKEN_TYPES or len(token) > TOKEN_MAX_BYTES:
-            raise Malformed(f"a token is text or bytes, at most {TOKEN_MAX_BYTES} of them")
-        core = self._core
-        known = self._memory.get(token)
-        if known is None:
-            genuine = self._reader.read(token, core.keys)
-            grant = Grant(core, genuine)
-        else:
-            genuine, grant = known
-            core.check_key(genuine)
-        now = core.now(self._clock.now())
-        core.check_times(genuine, now)
-        core.check_revocation(genuine)
-        core.check_staleness(now, max_staleness)
-        if known is None:
-            # Only what was accepted is remembered, so nothing that is refused can drive out what is good.
-            core.note_position(genuine)
-            self._memory.put(token, (genuine, grant))
+        try:
+            if not self._ready:
+                raise NotReady(self._core.why_not_ready(self._clock.now()) or "the verifier is not running")
+            # Before the look-up, which reads the token whole: neither size nor type is known yet.
+            kind: object = type(token)
+            if kind not in _TOKEN_TYPES or len(token) > TOKEN_MAX_BYTES:
+                raise Malformed(f"a token is text or bytes, at most {TOKEN_MAX_BYTES} of them")
+            core = self._core
+            known = self._memory.get(token)
+            if known is not None and core.holds_key_of(known[0]):
+                genuine, grant = known
+            else:
+                known = None
+                genuine = self._reader.read(token, core.keys)
+                grant = Grant(core, genuine)
+            now = core.now(self._clock.now())
+            core.check_times(genuine, now)
+            core.check_revocation(genuine)
+            core.check_staleness(now, max_staleness)
+            if known is None:
+                # Only what was accepted is remembered, so nothing that is refused can drive out what is good.
+                core.note_position(genuine)
+                self._memory.put(token, (genuine, grant))
+        except VerificationError as refusal:
+            self._refusals[f"token.{refusal.code}"] += 1
+            raise
         return grant
 
     # --- life --------------------------------------------------------------------------------------------------------
@@ -136,7 +144,7 @@ class Verifier:
 
         Raises:
             NotReady: not within ``ready_timeout``; the message says what is missing.
-            SourceError: a source can never work as configured.
+            SourceError: a source can never work as configured, or is broken.
         """
         if self._tasks:
             raise ConfigurationError("the verifier is running already")
@@ -151,6 +159,7 @@ class Verifier:
             raise
         finally:
             became_ready.cancel()
+            await asyncio.gather(became_ready, return_exceptions=True)
 
     async def _follow(self, source: Source) -> None:
         try:
@@ -159,6 +168,10 @@ class Verifier:
             self.report(source.name, f"ended: {error}")
             _log.error("source %s can never work as configured: %s", source.name, error)
             raise
+        except Exception as error:
+            self.report(source.name, f"broke: {type(error).__name__}")
+            _log.exception("source %s broke", source.name)
+            raise SourceError(f"source {source.name} broke: {type(error).__name__}") from error
 
     async def _wait_until_ready(self, became_ready: "asyncio.Task[bool]") -> None:
         deadline = asyncio.get_running_loop().time() + self._ready_timeout
@@ -173,18 +186,19 @@ class Verifier:
                 if became_ready.done():
                     return
                 doing = "; ".join(f"{name}: {state}" for name, state in self._states.items())
-                raise NotReady(f"not ready after {self._ready_timeout:g} s: {self._core.why_not_ready()} ({doing})")
+                missing = self._core.why_not_ready(self._clock.now())
+                raise NotReady(f"not ready after {self._ready_timeout:g} s: {missing} ({doing})")
 
     async def stop(self) -> None:
         """Stop following the feed. Waits for every task; may be called twice."""
         tasks, self._tasks = self._tasks, []
+        self._ready = False
+        self._became_ready.clear()
         for task in tasks:
             task.cancel()
         for result in await asyncio.gather(*tasks, return_exceptions=True):
             if isinstance(result, Exception):
                 _log.error("a source had ended with an error: %s", result)
-        self._ready = False
-        self._became_ready.clear()
 
     # --- what sources call (FeedSink) --------------------------------------------------------------------------------
 
@@ -195,7 +209,7 @@ class Verifier:
         receipt = self._core.receive(raw, at)
         if receipt.outcome in _NEWS:
             self._news_at = at.monotonic
-            if not self._ready and self._core.why_not_ready() is None:
+            if not self._ready and self._tasks and self._core.why_not_ready(at) is None:
                 self._ready = True
                 self._became_ready.set()
         for alarm in self._core.alarms - before:
@@ -243,13 +257,13 @@ class Verifier:
         core, state, at = self._core, self._core.state, self._clock.now()
         return Status(
             ready=self._ready,
-            waiting_for=core.why_not_ready(),
+            waiting_for=core.why_not_ready(at),
             freshness=core.freshness(at),
             age=core.age(at),
             head=core.head,
             known_head=core.known_head,
             alarms=tuple(sorted(alarm.value for alarm in core.alarms)),
-            counters=dict(core.counters),
+            counters=dict(core.counters + self._refusals),
             sources=dict(self._states),
             denied=0 if state is None else len(state.denied),
             cutoffs=0 if state is None else len(state.cutoffs),

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
+from weakref import WeakSet
 
 from ostraka_schemas.records import Position, Record
 
@@ -17,7 +18,8 @@ class Watchers:
     """Hands applied records on, and wakes those who wait for a position."""
 
     def __init__(self) -> None:
-        self._queues: set[_Queue] = set()
+        # A queue is its reader's: it goes when the reader does, even one that never read.
+        self._queues: WeakSet[_Queue] = WeakSet()
         self._waiting: list[tuple[Position, asyncio.Future[None]]] = []
 
     def publish(self, records: Iterable[Record], head: Position | None) -> None:
@@ -27,7 +29,7 @@ class Watchers:
         if self._waiting:
             self._wake(head)
 
-    async def changes(self) -> AsyncIterator[Record]:
+    def changes(self) -> AsyncIterator[Record]:
         """The records applied from now on, in feed order. Ends when its reader stops.
 
         Raises:
@@ -35,11 +37,7 @@ class Watchers:
         """
         queue = _Queue()
         self._queues.add(queue)
-        try:
-            while True:
-                yield await queue.get()
-        finally:
-            self._queues.discard(queue)
+        return queue.read()
 
     async def wait_for(self, position: Position, timeout: float) -> bool:
         """Wait until ``position`` is applied, at most ``timeout`` seconds. Whether it was."""
@@ -74,6 +72,10 @@ class _Queue:
                 break
             self._records.append(record)
         self._filled.set()
+
+    async def read(self) -> AsyncIterator[Record]:
+        while True:
+            yield await self.get()
 
     async def get(self) -> Record:
         while not self._records:

@@ -47,6 +47,12 @@ def is_kid(text: object) -> bool:
     return isinstance(text, str) and _KID.fullmatch(text) is not None
 
 
+# An Ed25519 point of small order as a key would take signatures that nobody made. There are eight of them, with five y.
+_ED25519_P: Final = 2**255 - 19
+_Y_OF_ORDER_8: Final = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+_SMALL_ORDER_Y: Final = frozenset({0, 1, _ED25519_P - 1, _Y_OF_ORDER_8, _ED25519_P - _Y_OF_ORDER_8})
+
+
 @dataclass(frozen=True, slots=True)
 class VerificationKey:
     """A public key, bound to its one algorithm.
@@ -186,7 +192,15 @@ def _import(public: dict[str, str], alg: str) -> PublicKey:
         raise UnsupportedKeyError("a member is not spelled canonically")
     if isinstance(key, rsa.RSAPublicKey):
         _check_rsa(key)
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        _check_ed25519(key)
     return key
+
+
+def _check_ed25519(key: ed25519.Ed25519PublicKey) -> None:
+    y = int.from_bytes(key.public_bytes_raw(), "little") & (2**255 - 1)
+    if y >= _ED25519_P or y in _SMALL_ORDER_Y:
+        raise UnsupportedKeyError("an Ed25519 key that is no point of full order")
 
 
 def _check_rsa(key: rsa.RSAPublicKey) -> None:

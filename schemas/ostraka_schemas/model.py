@@ -59,5 +59,9 @@ def _places(error: ValidationError) -> str:
     def place(item: Any) -> str:
         return ".".join(str(part)[:40] for part in item["loc"]) or "the whole"
 
+    def problem(item: Any) -> str:
+        # The one message of pydantic's that repeats what was given.
+        return "an unknown format" if item["type"] == "union_tag_invalid" else str(item["msg"])
+
     found = error.errors(include_input=False, include_url=False, include_context=False)
-    return "; ".join(f"{place(item)}: {item['msg']}" for item in found[:5])
+    return "; ".join(f"{place(item)}: {problem(item)}" for item in found[:5])

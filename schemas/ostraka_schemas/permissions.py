@@ -17,9 +17,9 @@ _PART = r"(?:\*|[A-Za-z0-9][A-Za-z0-9._\-]*)"
 _PERMISSION: Final = re.compile(rf"{_PART}:{_PART}", re.ASCII)
 
 
-def is_permission(text: str) -> bool:
+def is_permission(text: object) -> bool:
     """Whether ``text`` is a permission or a pattern of permissions."""
-    return len(text) <= PERMISSION_MAX_CHARS and _PERMISSION.fullmatch(text) is not None
+    return isinstance(text, str) and len(text) <= PERMISSION_MAX_CHARS and _PERMISSION.fullmatch(text) is not None
 
 
 def _check(text: str) -> str:

@@ -18,6 +18,8 @@ from typing import NamedTuple
 from ostraka_consumers.limits import EVIDENCE_MAX, EVIDENCE_MAX_BYTES, HASH_WINDOW, HOLD_MAX_BYTES, HOLD_MAX_RECORDS
 from ostraka_schemas.records import GENESIS, Head, Position, Record
 
+from .freshness import Statement
+
 
 class Place(Enum):
     """Where a record belongs."""
@@ -78,13 +80,26 @@ class Chain:
         """Whether exactly these bytes were applied lately: then nothing needs to be verified again."""
         return hash_ in self._passed
 
-    def contradicts(self, head: Head, statement: bytes) -> bool:
-        """Whether a signed statement names another record at a position that is known. Then it is kept as evidence."""
-        known = self._hashes.get(head.position.seq)
-        if known is None or known == head.hash:
-            return False
-        self._keep(head.position, head.position.seq, statement)
-        return True
+    def can_compare(self, position: Position) -> bool:
+        """Whether the record at ``position`` is still known, or still to come."""
+        return position.seq >= self.next_seq or position.seq in self._hashes
+
+    def contradicts(self, head: Head, raw: bytes, earlier: Statement | None = None) -> bool:
+        """Whether a signed statement names another record than the one that is known at a position.
+
+        Known are records applied and held, and the head of an ``earlier`` statement. Both sides are kept as evidence.
+        """
+        seq = head.position.seq
+        held = self._held.get(seq)
+        known = self._hashes.get(seq, held.hash if held else head.hash)
+        if known != head.hash:
+            self._keep(head.position, self._raw_at(seq), raw)
+            return True
+        said = head if earlier is None else earlier.heartbeat.head
+        if earlier is not None and said.position == head.position and said.hash != head.hash:
+            self._keep(head.position, earlier.raw, raw)
+            return True
+        return False
 
     def place(self, signed: Signed) -> Place:
         """Apply the rules. On a conflict both contents are kept as evidence."""
@@ -143,11 +158,13 @@ class Chain:
         seq = signed.record.position.seq
         # A record that attaches elsewhere conflicts with the one before it.
         at = seq if seq in self._hashes or seq in self._held else seq - 1
-        self._keep(signed.record.position, at, signed.raw)
+        self._keep(signed.record.position, self._raw_at(at), signed.raw)
         return Place.CONFLICT
 
-    def _keep(self, position: Position, at: int, other: bytes) -> None:
+    def _raw_at(self, seq: int) -> bytes | None:
+        held = self._held.get(seq)
+        return held.raw if held else next((raw for place, raw in self._raws if place == seq), None)
+
+    def _keep(self, position: Position, known: bytes | None, other: bytes) -> None:
         if len(self.evidence) < EVIDENCE_MAX and all(entry.other != other for entry in self.evidence):
-            held = self._held.get(at)
-            known = held.raw if held else next((raw for place, raw in self._raws if place == at), None)
             self.evidence.append(Evidence(position, known, other))

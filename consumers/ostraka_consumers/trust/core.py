@@ -16,7 +16,7 @@ The rules, in words:
 from collections import Counter
 
 from ostraka_consumers.errors import Expired, NotReady, NotYetValid, Revoked, Stale
-from ostraka_schemas.limits import CLOCK_TOLERANCE
+from ostraka_schemas.limits import CLOCK_TOLERANCE, RECORD_MAX_BYTES
 from ostraka_schemas.records import Head, Heartbeat, Position, Record, record_hash
 
 from .alarms import DOUBTS, Alarm
@@ -25,11 +25,11 @@ from .authentic import FeedKeys, Refused, first_root
 from .chain import Chain, Evidence, Place, Signed
 from .cutoffs import ISSUER
 from .effects import TrustState
-from .freshness import Freshness, Vouching, newest
+from .freshness import Freshness, Statement, Vouching, newest
 from .instant import Instant
 from .keyset import KeySet
 from .receipt import Outcome, Receipt
-from .tokens import GenuineToken, usable_key
+from .tokens import GenuineToken
 
 _NO_KEYS = KeySet()
 
@@ -51,7 +51,8 @@ class TrustCore:
         self._chain: Chain | None = None
         self._state: TrustState | None = None
         self._vouching = Vouching()
-        self._betrayed: Position | None = None
+        self._too_far: Position | None = None
+        self._betrayed: tuple[Position, int] | None = None
         self._last_heartbeat: bytes | None = None
 
     # --- what comes in -----------------------------------------------------------------------------------------------
@@ -64,6 +65,10 @@ class TrustCore:
         return receipt
 
     def _receive(self, raw: bytes, at: Instant) -> Receipt:
+        # Before anything reads them whole: whoever can write to the bus decides how many there are.
+        kind: object = type(raw)
+        if kind is not bytes or len(raw) > RECORD_MAX_BYTES:
+            return Receipt(Outcome.REFUSED, "malformed")
         hash_ = record_hash(raw)
         if hash_ == self._last_heartbeat or (self._chain is not None and self._chain.has_passed(hash_)):
             return Receipt(Outcome.DUPLICATE)
@@ -76,7 +81,7 @@ class TrustCore:
         chain = self._adopt(keys)
         if isinstance(content, Heartbeat):
             return self._take_heartbeat(content, raw, chain, at)
-        return self._take_record(Signed(content, raw, hash_), chain)
+        return self._take_record(Signed(content, raw, hash_), chain, now)
 
     def _adopt(self, keys: FeedKeys) -> Chain:
         if self._chain is None:
@@ -87,44 +92,53 @@ class TrustCore:
         if self._vouching.is_ahead_of_time(heartbeat, at):
             self.alarms.add(Alarm.CLOCK)
             return Receipt(Outcome.REFUSED, "from_the_future")
-        if chain.contradicts(heartbeat.head, raw):
+        ahead = self._vouching.ahead
+        if chain.contradicts(heartbeat.head, raw, ahead):
             return self._equivocation()
-        if heartbeat.iat < self._vouching.heard_at:
+        if not self._vouching.is_news(heartbeat):
             return Receipt(Outcome.DUPLICATE, "older_heartbeat")
+        if not chain.can_compare(heartbeat.head.position):
+            return Receipt(Outcome.REFUSED, "head_too_old")
         self._last_heartbeat = record_hash(raw)
-        self._vouching.hear(heartbeat, chain.head, at)
+        self._vouching.hear(Statement(heartbeat, raw), chain.head, at)
+        if self._betrayed is not None and self._vouching.heard_at > self._betrayed[1] + CLOCK_TOLERANCE:
+            self._betrayed = None  # the heartbeat is younger than that token and knows better
         if self._state is not None:
             self._state.forget(heartbeat.iat)
         return Receipt(Outcome.HEARTBEAT)
 
-    def _take_record(self, signed: Signed, chain: Chain) -> Receipt:
+    def _take_record(self, signed: Signed, chain: Chain, now: float) -> Receipt:
         match chain.place(signed):
             case Place.PASSED:
                 return Receipt(Outcome.DUPLICATE)
             case Place.AHEAD:
                 return Receipt(Outcome.HELD)
             case Place.TOO_FAR:
-                self._betrayed = newest(self._betrayed, signed.record.position)
+                self._too_far = newest(self._too_far, signed.record.position)
                 return Receipt(Outcome.REFUSED, "too_far_ahead")
             case Place.CONFLICT:
                 return self._equivocation()
             case Place.NEXT:
-                return self._apply_from(signed, chain)
+                return self._apply_from(signed, chain, now)
 
-    def _apply_from(self, signed: Signed, chain: Chain) -> Receipt:
-        applied = [self._apply(signed, chain)]
+    def _apply_from(self, signed: Signed, chain: Chain, now: float) -> Receipt:
+        applied = [self._apply(signed, chain, now)]
         for held in chain.held_in_turn():
             if chain.place(held) is not Place.NEXT:
                 self._equivocation()
                 break
-            applied.append(self._apply(held, chain))
-        if chain.head is not None and not self._vouching.reach(chain.head):
-            self._equivocation()
+            applied.append(self._apply(held, chain, now))
+        said = self._vouching.reached(chain.head)
+        if said is not None:
+            if chain.contradicts(said.heartbeat.head, said.raw):
+                self._equivocation()
+            else:
+                self._vouching.vouch(said.heartbeat.iat)
         return Receipt(Outcome.APPLIED, applied=tuple(applied))
 
-    def _apply(self, signed: Signed, chain: Chain) -> Record:
+    def _apply(self, signed: Signed, chain: Chain, now: float) -> Record:
         chain.advance(signed)
-        alarm = None if self._state is None else self._state.apply(signed.record)
+        alarm = None if self._state is None else self._state.apply(signed.record, now)
         if alarm is not None:
             self._raise(alarm)
         self.counters["records"] += 1
@@ -162,9 +176,10 @@ class TrustCore:
         chain, ahead = self._chain, self._vouching.ahead
         return newest(
             chain.head.position if chain is not None and chain.head else None,
-            ahead.head.position if ahead else None,
+            ahead.heartbeat.head.position if ahead else None,
             chain.furthest if chain is not None else None,
-            self._betrayed,
+            self._too_far,
+            self._betrayed[0] if self._betrayed else None,
         )
 
     @property
@@ -198,7 +213,7 @@ class TrustCore:
         """How much can be vouched for."""
         return self._vouching.state(self.now(at), max_staleness=self.max_staleness, behind=self.behind)
 
-    def why_not_ready(self) -> str | None:
+    def why_not_ready(self, at: Instant) -> str | None:
         """What is still missing before anything can be decided; ``None`` when nothing is."""
         head = self.head
         if self._feed_keys is None or head is None:
@@ -212,19 +227,15 @@ class TrustCore:
             if known is not None and known > head.position:
                 return f"applied up to {head.position}, the feed is at {known}"
             return f"applied up to {head.position}, but no heartbeat vouches for it yet"
+        if not self._is_young(self.age(at), self.max_staleness):
+            return f"applied up to {head.position}, but the newest heartbeat is too old, or this clock is fast"
         return None
 
     # --- what is asked about a token that is genuine -----------------------------------------------------------------
 
-    def check_key(self, token: GenuineToken) -> None:
-        """Whether the key that signed it may still be used.
-
-        Raises:
-            UnknownKey, KeyCompromised
-        """
-        current = self.keys.get(token.trusted.key.kid)
-        if current is not token.trusted:
-            usable_key(current)
+    def holds_key_of(self, token: GenuineToken) -> bool:
+        """Whether the key that signed it is in force as it was then. If not, the token must be read anew."""
+        return self.keys.get(token.trusted.key.kid) is token.trusted
 
     def check_times(self, token: GenuineToken, now: float) -> None:
         """Whether its time has come and has not passed (RFC 7519 §4.1.4 to §4.1.6).
@@ -262,17 +273,26 @@ class TrustCore:
         Raises:
             Stale
         """
-        age = self._vouching.age(now)
         bound = min(limit, self.max_staleness)
-        if age is None or age > bound:
+        if not self._is_young(self._vouching.age(now), bound):
             raise Stale(f"no news from the feed for more than {bound:.0f} s")
+
+    @staticmethod
+    def _is_young(age: float | None, bound: float) -> bool:
+        # Asked this way round, so that a bound that is no number is never met.
+        return age is not None and age <= bound
 
     def allows(self, token: GenuineToken, permission: str) -> bool:
         """Whether what happened after the token was minted still leaves it ``permission``."""
         return self._state is not None and self._state.narrowings.allow(permission, token.minted, token.holders)
 
     def note_position(self, token: GenuineToken) -> None:
-        """A token minted further on than the feed is applied betrays that records are missing."""
-        fv, head = token.minted.fv, self.head
-        if fv is not None and head is not None and fv.epoch == head.position.epoch and fv > head.position:
-            self._betrayed = newest(self._betrayed, fv)
+        """A token minted further on than the feed is applied betrays that records are missing.
+
+        It is believed until a heartbeat speaks of a later time, so a token that lies does so for seconds only.
+        """
+        fv, head, iat = token.minted.fv, self.head, token.minted.iat
+        if fv is None or head is None or fv.epoch != head.position.epoch or fv <= head.position:
+            return
+        if self._vouching.heard_at <= iat + CLOCK_TOLERANCE and (self._betrayed is None or fv > self._betrayed[0]):
+            self._betrayed = fv, iat

@@ -7,8 +7,8 @@ session). A narrowing takes permissions from the tokens minted before it; all la
 issuer, falls back to its ``iat``: minted in the second of the cut-off or earlier, it is dead.
 """
 
-from collections import deque
 from collections.abc import Sequence
+from heapq import heappop, heappush
 from typing import Literal, NamedTuple
 
 from ostraka_schemas.permissions import covered_by_any, overlaps
@@ -46,18 +46,18 @@ class Minted(NamedTuple):
 
 
 class _Expiry:
-    """Keys in the order in which they may be forgotten. The feed's times grow, so a queue is order enough."""
+    """Keys in the order in which they may be forgotten."""
 
     def __init__(self) -> None:
-        self._queue: deque[tuple[float, Key]] = deque()
+        self._heap: list[tuple[float, Key]] = []
 
     def add(self, key: Key, expires: float) -> None:
-        self._queue.append((expires, key))
+        heappush(self._heap, (expires, key))
 
     def due(self, now: float) -> list[Key]:
         due = []
-        while self._queue and self._queue[0][0] < now:
-            due.append(self._queue.popleft()[1])
+        while self._heap and self._heap[0][0] < now:
+            due.append(heappop(self._heap)[1])
         return due
 
 

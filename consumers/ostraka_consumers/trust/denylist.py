@@ -2,6 +2,7 @@
 
 One set of 128-bit integers a bucket of expiry. A look-up asks at most ``DENY_BUCKETS`` sets, however many entries there
 are; forgetting drops whole buckets. An entry never leaves before its time, and outstays it by less than one bucket.
+Only if times lie further apart than a token can live, the last bucket takes what would need another, and outstays more.
 """
 
 from hashlib import sha256
@@ -41,9 +42,17 @@ class DenyList:
         index = int(expires // self._width)
         bucket = self._buckets.get(index)
         if bucket is None:
-            bucket = self._buckets[index] = set()
-            self._sets = tuple(self._buckets.values())
+            bucket = self._bucket_for(index)
         bucket.add(number)
+
+    def _bucket_for(self, index: int) -> set[int]:
+        if len(self._buckets) < DENY_BUCKETS:
+            bucket = self._buckets[index] = set()
+        else:
+            last = max(self._buckets)
+            bucket = self._buckets[max(last, index)] = self._buckets.pop(last)
+        self._sets = tuple(self._buckets.values())
+        return bucket
 
     def __contains__(self, number: int) -> bool:
         # A plain loop: any() with a generator costs three times as much here.

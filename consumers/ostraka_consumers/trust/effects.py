@@ -40,15 +40,17 @@ class TrustState:
         self.narrowings = Narrowings()
         self.skipped = 0
         self._forgotten_until = 0.0
+        self._latest_iat = 0
 
     @property
     def entries(self) -> int:
         """How many things are remembered."""
         return len(self.denied) + len(self.cutoffs) + len(self.narrowings)
 
-    def apply(self, record: Record) -> Alarm | None:
+    def apply(self, record: Record, now: float) -> Alarm | None:
         """Take the effect of a record whose turn has come. Returns what a person must look at, if anything."""
         event = record.event
+        self._latest_iat = max(self._latest_iat, record.iat)
         if event is None:
             return Alarm.DEFECTIVE
         if isinstance(event, UnknownEvent):
@@ -57,12 +59,18 @@ class TrustState:
         if _issuer_of(record.subject) not in (None, self.root.iss):
             self.skipped += 1  # somebody else's subject: nothing of ours can be meant
             return None
-        if self.entries >= STATE_ENTRIES_MAX:
+        # Key sets and the cut-off for everyone take no more room however many there are.
+        if self.entries >= STATE_ENTRIES_MAX and not isinstance(event, KeySetChanged | IssuerCutoff):
             return Alarm.STATE_FULL
-        return self._take(event, record)
+        return self._take(event, record, self._keep_until(record, now))
 
-    def _take(self, event: Event, record: Record) -> Alarm | None:
-        moment, expires = Moment(record.position, record.iat), float(record.iat + self._keep)
+    def _keep_until(self, record: Record, now: float) -> float:
+        # If the issuer's clock stepped back, older tokens still end by its former time. A record from the future may
+        # keep itself, but not all that come after it: hence ``now``.
+        return self._keep + max(float(record.iat), self._forgotten_until, min(float(self._latest_iat), now))
+
+    def _take(self, event: Event, record: Record, expires: float) -> Alarm | None:
+        moment = Moment(record.position, record.iat)
         match event:
             case KeySetChanged():
                 return self._replace_keys(event)

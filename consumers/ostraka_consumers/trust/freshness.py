@@ -10,6 +10,7 @@ A heartbeat more than the clock tolerance ahead is not believed, or a fast issue
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final, NamedTuple
 
 from ostraka_consumers.limits import FRESH_FOR
 from ostraka_schemas.limits import CLOCK_TOLERANCE
@@ -19,7 +20,7 @@ from .instant import Instant
 
 
 class Freshness(StrEnum):
-    """FRESH: vouched for within 15 s. LAGGING: as young, but newer records are known to exist. STALE: older.
+    """FRESH: vouched for less than 15 s ago. LAGGING: as young, but newer records are known to exist. STALE: older.
     EXPIRED: older than ``max_staleness``, nothing is accepted."""
 
     FRESH = "fresh"
@@ -28,20 +29,31 @@ class Freshness(StrEnum):
     EXPIRED = "expired"
 
 
+_NOWHERE: Final = Position(0, 0)
+
+
+class Statement(NamedTuple):
+    """A verified heartbeat and its bytes."""
+
+    heartbeat: Heartbeat
+    raw: bytes
+
+
 @dataclass(slots=True)
 class Vouching:
     """What the heartbeats so far vouch for. All times are seconds since the epoch.
 
     Attributes:
-        heard_at: ``iat`` of the newest heartbeat.
+        heard_at, heard_of: ``iat`` of the newest heartbeat, and the position it spoke of.
         vouched_at: ``iat`` of the newest heartbeat whose head was reached; ``None`` before the first.
         ahead: the newest heartbeat whose head was not reached yet.
         doubted: something was found after which no heartbeat can vouch any more.
     """
 
     heard_at: int = 0
+    heard_of: Position = _NOWHERE
     vouched_at: int | None = None
-    ahead: Heartbeat | None = None
+    ahead: Statement | None = None
     doubted: bool = False
     _floor: float = 0.0
     _floor_read: float = 0.0
@@ -54,27 +66,31 @@ class Vouching:
         """Whether the heartbeat lies further ahead than two good clocks differ."""
         return heartbeat.iat > self.now(at) + CLOCK_TOLERANCE
 
-    def hear(self, heartbeat: Heartbeat, head: Head | None, at: Instant) -> None:
-        """Take a verified heartbeat; ``head`` is how far the feed is applied."""
-        self.heard_at = max(self.heard_at, heartbeat.iat)
+    def is_news(self, heartbeat: Heartbeat) -> bool:
+        """Whether it speaks of a later time than the newest so far, or of the same time but a position further on."""
+        return (heartbeat.iat, heartbeat.head.position) > (self.heard_at, self.heard_of)
+
+    def hear(self, statement: Statement, head: Head | None, at: Instant) -> None:
+        """Take a verified heartbeat that is news; ``head`` is how far the feed is applied."""
+        heartbeat = statement.heartbeat
+        self.heard_at, self.heard_of = heartbeat.iat, heartbeat.head.position
         if heartbeat.iat > self._floor + (at.monotonic - self._floor_read):
             self._floor, self._floor_read = float(heartbeat.iat), at.monotonic
         if head is not None and heartbeat.head.position <= head.position:
-            self._vouch(heartbeat.iat)
-        elif self.ahead is None or heartbeat.iat >= self.ahead.iat:
-            self.ahead = heartbeat
+            self.vouch(heartbeat.iat)
+        else:
+            self.ahead = statement
 
-    def reach(self, head: Head) -> bool:
-        """Take note that the feed is applied up to ``head``. False if a heartbeat knows another record there."""
-        if self.ahead is None or self.ahead.head.position > head.position:
-            return True
-        ahead, self.ahead = self.ahead, None
-        if ahead.head.position == head.position and ahead.head.hash != head.hash:
-            return False
-        self._vouch(ahead.iat)
-        return True
+    def reached(self, head: Head | None) -> Statement | None:
+        """The heartbeat that was ahead, once the feed is applied up to where it was: compare it, then ``vouch``."""
+        ahead = self.ahead
+        if ahead is None or head is None or ahead.heartbeat.head.position > head.position:
+            return None
+        self.ahead = None
+        return ahead
 
-    def _vouch(self, iat: int) -> None:
+    def vouch(self, iat: int) -> None:
+        """Take note that all is known that was committed before ``iat``, unless there is doubt."""
         if not self.doubted and (self.vouched_at is None or iat > self.vouched_at):
             self.vouched_at = iat
 
@@ -87,7 +103,7 @@ class Vouching:
         age = self.age(now)
         if age is None or age > max_staleness:
             return Freshness.EXPIRED
-        if age > FRESH_FOR or self.doubted:
+        if age >= FRESH_FOR or self.doubted:
             return Freshness.STALE
         return Freshness.LAGGING if behind else Freshness.FRESH
 

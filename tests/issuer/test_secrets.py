@@ -38,7 +38,8 @@ async def test_a_whole_day_at_the_desk_leaves_no_secret_in_the_log(
         assert kept not in shown
 
 
-async def test_the_database_holds_no_token_no_password_and_no_private_key(world: World) -> None:
+async def test_the_database_holds_no_token_no_password_and_no_private_key(tmp_path: Path) -> None:
+    world = await World.make(tmp_path)
     await world.add()
     issued = await world.sessions.login("alice", PASSWORD)
     issued = await world.sessions.refresh(issued.refresh_token)

@@ -114,12 +114,12 @@ class FeedLog:
     async def mark_published(self, after: Position | None, until: Position, at: float) -> None:
         """Mark the records after ``after``, up to and with ``until``, as published at the wall clock time ``at``."""
         change = update(FEED_RECORDS).where(_PLACE > _place(after), _PLACE <= _place(until), _T.published_at.is_(None))
-        await uninterrupted(self._change(change.values(published_at=at)))
+        await self._change(change.values(published_at=at))
 
     async def mark_unpublished(self, after: Position | None) -> None:
         """Take the mark from every record after ``after``: they must be sent again."""
         change = update(FEED_RECORDS).where(_PLACE > _place(after), _T.published_at.is_not(None))
-        await uninterrupted(self._change(change.values(published_at=None)))
+        await self._change(change.values(published_at=None))
 
     async def _ask(self, query: Executable) -> Sequence[Any]:
         return await uninterrupted(self._rows(query))
@@ -129,8 +129,7 @@ class FeedLog:
             return (await transaction.execute(query)).all()
 
     async def _change(self, change: Executable) -> None:
-        async with self._store.write() as transaction:
-            await transaction.execute(change)
+        await self._store.work(lambda connection: connection.execute(change))
 
 
 def _head(rows: Sequence[Any]) -> Head | None:

@@ -1,0 +1,114 @@
+"""Write the reference pages that follow from the code: ``python -m tools.reference [--check]``.
+
+    docs/reference/schemas/<name>.json   JSON Schema of each thing that travels
+    docs/reference/wire.md               which event is which, and what it can be about
+    docs/reference/asyncapi.json         the topics, for tools that read AsyncAPI
+
+With ``--check`` nothing is written; the exit code is 1 if a page is out of date, missing or left over.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from ostraka_issuer import asyncapi
+from ostraka_schemas import claims, events, records, root
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+PAGES: Final = Path("docs/reference")
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+MODELS: Final[Mapping[str, type[BaseModel]]] = {
+    "access-token": claims.AccessTokenClaims,
+    "feed-record": records.RecordPayload,
+    "heartbeat": records.HeartbeatPayload,
+    "root-document": root.RootDocument,
+    **{f"event-{uri.rsplit('/', 1)[-1].rsplit(':', 1)[-1]}": kind for uri, kind in events.EVENTS.items()},
+}
+
+
+def schema(model: type[BaseModel]) -> str:
+    """The JSON Schema of one model, as text."""
+    return _json({"$schema": DIALECT, **model.model_json_schema()})
+
+
+def wire_page() -> str:
+    """The table of events."""
+    lines = [
+        "# What travels",
+        "",
+        "Written by `./run docs` from `ostraka_schemas`; edit there.",
+        "",
+        "| event | can be about | what it does | schema |",
+        "|---|---|---|---|",
+    ]
+    for uri, kind in events.EVENTS.items():
+        name = f"event-{uri.rsplit('/', 1)[-1].rsplit(':', 1)[-1]}"
+        subjects = ", ".join(f"`{subject.model_fields['format'].default}`" for subject in kind.subjects)
+        effect = (kind.__doc__ or "").splitlines()[0]
+        lines.append(f"| `{uri}` | {subjects} | {effect} | [{name}](schemas/{name}.json) |")
+    others = ", ".join(f"[{name}](schemas/{name}.json)" for name in MODELS if not name.startswith("event-"))
+    return "\n".join([*lines, "", f"The envelopes and documents around them: {others}.", ""])
+
+
+def topics_page() -> str:
+    """The AsyncAPI document of the topics."""
+    return _json(json.loads(asyncapi.app.schema.to_specification().to_json()))
+
+
+def pages() -> dict[Path, str]:
+    """Every generated page, by its path below the repository's root."""
+    schemas = {PAGES / "schemas" / f"{name}.json": schema(model) for name, model in MODELS.items()}
+    return {**schemas, PAGES / "wire.md": wire_page(), PAGES / "asyncapi.json": topics_page()}
+
+
+def out_of_date(base: Path = ROOT) -> list[str]:
+    """What differs between the pages on disk and the code, in words."""
+    wanted = pages()
+    found = []
+    for path, text in wanted.items():
+        file = base / path
+        if not file.exists():
+            found.append(f"{path} is missing")
+        elif file.read_text() != text:
+            found.append(f"{path} is out of date")
+    left_over = {file.relative_to(base) for file in (base / PAGES / "schemas").glob("*.json")} - wanted.keys()
+    return found + [f"{path} is left over" for path in sorted(left_over)]
+
+
+def write(base: Path = ROOT) -> None:
+    """Write every page, and remove schemas of what no longer exists."""
+    wanted = pages()
+    for file in (base / PAGES / "schemas").glob("*.json"):
+        if file.relative_to(base) not in wanted:
+            file.unlink()
+    for path, text in wanted.items():
+        (base / path).parent.mkdir(parents=True, exist_ok=True)
+        (base / path).write_text(text)
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def main(arguments: list[str]) -> int:
+    """Run as a command; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="tools.reference", description="Write the generated reference pages.")
+    parser.add_argument("--check", action="store_true", help="only say what is out of date; exit 1 if anything is")
+    if parser.parse_args(arguments).check:
+        found = out_of_date()
+        for line in found:
+            print(f"{line}: run ./run docs", file=sys.stderr)
+        return 1 if found else 0
+    write()
+    print(f"{len(pages())} pages written below {PAGES}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Sequence
-from random import SystemRandom
+from random import Random, SystemRandom
 from types import TracebackType
 from typing import Self
 
@@ -40,7 +40,8 @@ class FeedRole:
         feed_key: L.
         settings: the issuer, the broker, the topic, the heartbeat interval.
         epoch: the epoch that the root document names.
-        clock: the time.
+        clock: the time; by default the system's.
+        random: chance for the pauses between attempts; by default the system's.
 
     Use ``async with``, or ``start()`` and ``stop()``. A role that has ended does not start again.
     """
@@ -53,9 +54,10 @@ class FeedRole:
         *,
         epoch: int = 1,
         clock: Clock | None = None,
+        random: Random | None = None,
     ) -> None:
         clock = clock or SystemClock()
-        random = SystemRandom()
+        random = random or SystemRandom()
         self._epoch = epoch
         self._clock = clock
         self._log = FeedLog(store)

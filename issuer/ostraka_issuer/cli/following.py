@@ -1,0 +1,32 @@
+"""A verifier for commands that look at the feed themselves: ``verify`` and ``watch``."""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Final
+
+from ostraka_consumers.anchor import TrustAnchor
+from ostraka_consumers.sources.kafka import KafkaSource
+from ostraka_consumers.verifier import Verifier
+from ostraka_issuer.home import Home
+
+READY_SECONDS: Final = 15.0
+"""Three heartbeats: a feed that is alive answers sooner."""
+
+
+def follow(
+    *,
+    home: Path,
+    anchor: Path | None,
+    kafka: str,
+    topic: str,
+    audience: Collection[str],
+    patience: float = READY_SECONDS,
+) -> Verifier:
+    """Make a verifier, not started.
+
+    Raises:
+        ConfigurationError: there is no trust anchor, or the address is none.
+    """
+    trusted = TrustAnchor.load(anchor.expanduser() if anchor else Home(home.expanduser()).anchor)
+    source = KafkaSource(kafka, topic=topic, client_id="ostraka-cli")
+    return Verifier(trusted, audience=audience, sources=[source], ready_timeout=patience)

@@ -1,0 +1,92 @@
+"""``ostraka init``: make an issuer's home."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from ostraka_issuer.accounts.offline import open_accounts
+from ostraka_issuer.provision import NewHome, create_home
+from ostraka_issuer.settings import IssuerSettings, load_settings
+
+from .guard import guarded
+from .options import HOME_DEFAULT, HomePath, Json, PasswordFromStdin
+from .output import Output
+from .passwords import generate_password, read_password
+
+OPERATOR_PERMISSIONS = ("revocations:*", "keys:*")
+
+
+@guarded
+def init(
+    home: HomePath = HOME_DEFAULT,
+    issuer: Annotated[
+        str | None,
+        typer.Option("--issuer", envvar="OSTRAKA_ISSUER", help="Identifier of the issuer: the URL it is reached at."),
+    ] = None,
+    operator: Annotated[
+        str | None, typer.Option("--operator", metavar="NAME", help="Also make a user who may revoke and rotate keys.")
+    ] = None,
+    password_stdin: PasswordFromStdin = False,
+    as_json: Json = False,
+) -> None:
+    """Make a new issuer: keys, root document, trust anchor and database, in an empty directory.
+
+    Without --password-stdin the operator gets a random password, shown once.
+
+    Examples:
+
+        ostraka init --issuer https://id.example.com --operator ops
+
+        echo "$SECRET" | ostraka init --home /var/lib/ostraka --operator ops --password-stdin
+    """
+    settings = load_settings(home=home, issuer=issuer)
+    given = read_password(from_stdin=True) if password_stdin and operator else None
+    password = given or generate_password()
+    made = asyncio.run(_make(settings, operator, password))
+    document = _document(made, operator)
+    if operator is not None and given is None:
+        document["operator_password"] = password
+    Output(as_json).result(document, _summary(made, operator, None if given else password))
+
+
+async def _make(settings: IssuerSettings, operator: str | None, password: str) -> NewHome:
+    made = await create_home(settings)
+    if operator is not None:
+        async with open_accounts(settings) as accounts:
+            await accounts.add_user(operator, password, OPERATOR_PERMISSIONS)
+    return made
+
+
+def _document(made: NewHome, operator: str | None) -> dict[str, Any]:
+    return {
+        "home": str(made.home.path),
+        "issuer": made.anchor.issuer,
+        "anchor": str(made.home.anchor),
+        "root_key": made.root_kid,
+        "feed_key": made.feed_kid,
+        "token_key": made.token_kid,
+        "operator": operator,
+    }
+
+
+def _summary(made: NewHome, operator: str | None, shown_password: str | None) -> Text:
+    home = made.home
+    text = Text.assemble(("A new issuer: ", "bold"), made.anchor.issuer, "\n\n")
+    text.append(f"  {_short(home.anchor)}  give this to every service: it is all they need to trust you\n")
+    text.append(f"  {_short(home.secret)}  keep this secret, and a copy: it opens the keys in {home.keys.name}/\n")
+    text.append(f"  {_short(home.database)}  users, sessions and the feed: back it up\n")
+    if operator is not None and shown_password is not None:
+        text.append(f"\n  operator {operator}, password ")
+        text.append(shown_password, style="bold")
+        text.append("   (shown once)\n")
+    elif operator is not None:
+        text.append(f"\n  operator {operator}\n")
+    text.append(f"\nStart it with:  ostraka serve --home {home.path}")
+    return text
+
+
+def _short(path: Path) -> str:
+    return str(path).ljust(len(str(path.parent)) + len("/anchor.json"))

@@ -1,0 +1,35 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+HOME_DEFAULT = Path("~/.ostraka")
+
+Json = Annotated[bool, typer.Option("--json", help="Write JSON instead of text.")]
+
+HomePath = Annotated[
+    Path,
+    typer.Option("--home", envvar="OSTRAKA_HOME", help="Directory of the issuer, or of your login."),
+]
+
+KafkaAddress = Annotated[
+    str,
+    typer.Option("--kafka", envvar="OSTRAKA_KAFKA", metavar="HOST:PORT", help="Kafka that carries the feed."),
+]
+
+FeedTopic = Annotated[str, typer.Option("--topic", envvar="OSTRAKA_FEED_TOPIC", help="Topic of the feed.")]
+
+AnchorPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--anchor", envvar="OSTRAKA_ANCHOR", help="Trust anchor that `ostraka init` wrote. [default: HOME/anchor.json]"
+    ),
+]
+
+Reason = Annotated[str, typer.Option("--reason", help="Why, for the record. Verifiers see it too.")]
+
+PasswordFromStdin = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from the first line of standard input.")
+]

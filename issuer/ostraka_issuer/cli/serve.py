@@ -1,0 +1,96 @@
+"""``ostraka serve``: run the issuer."""
+
+import asyncio
+import logging
+import signal
+import socket
+import sys
+from types import FrameType
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from ostraka_issuer.errors import IssuerError
+from ostraka_issuer.http.app import create_app
+from ostraka_issuer.settings import IssuerSettings, load_settings
+
+from .guard import CommandError, guarded
+from .options import HOME_DEFAULT, HomePath
+from .output import standard_error
+
+_LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+@guarded
+def serve(
+    home: HomePath = HOME_DEFAULT,
+    kafka: Annotated[
+        str | None,
+        typer.Option("--kafka", envvar="OSTRAKA_KAFKA", metavar="HOST:PORT", help="Kafka to publish the feed on."),
+    ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option("--host", envvar="OSTRAKA_HTTP_HOST", help="Where to listen. [default: 127.0.0.1]"),
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", envvar="OSTRAKA_HTTP_PORT", help="Port to listen on. [default: 8400]")
+    ] = None,
+    log_level: Annotated[str, typer.Option("--log-level", help="debug, info, warning, error")] = "info",
+) -> None:
+    """Run the issuer: HTTP and the feed. It needs no broker to start; publishing catches up when there is one.
+
+    Everything else is set by environment variables named OSTRAKA_…; see docs/reference/settings.md.
+
+    Examples:
+
+        ostraka serve --kafka kafka:9092
+
+        OSTRAKA_HOME=/var/lib/ostraka OSTRAKA_KAFKA=kafka:9092 ostraka serve --host 0.0.0.0
+    """
+    level = logging.getLevelNamesMapping().get(log_level.upper())
+    if level is None:
+        raise typer.BadParameter(f"{log_level!r} is not a level", param_hint="--log-level")
+    logging.basicConfig(level=level, format=_LOG_FORMAT, stream=sys.stderr, force=True)
+    # It says at every attempt that the broker is away; the feed says it once.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    settings = load_settings(home=home, kafka=kafka, http_host=host, http_port=port)
+    asyncio.run(_serve(settings))
+
+
+async def _serve(settings: IssuerSettings) -> None:
+    reasons: list[IssuerError] = []
+
+    def ended(error: IssuerError) -> None:
+        reasons.append(error)
+        server.should_exit = True
+
+    app = create_app(settings, ended=ended)
+    # The lifespan is entered here and not by the server, which would print a traceback and keep the reason to itself.
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+    with _listen(settings.http_host, settings.http_port) as listener:
+        async with app.router.lifespan_context(app):
+            _end_in_order(server)
+            standard_error().print(
+                f"the issuer listens on http://{settings.http_host}:{settings.http_port}", markup=False
+            )
+            await server.serve(sockets=[listener])
+    if reasons:
+        raise reasons[0]
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise CommandError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+
+
+def _end_in_order(server: uvicorn.Server) -> None:
+    """While it serves, the server handles these signals; afterwards it raises them anew, and there is more to close."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)

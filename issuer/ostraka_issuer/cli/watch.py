@@ -1,0 +1,125 @@
+"""``ostraka watch``: the feed, verified, as it comes."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+
+from ostraka_consumers.verifier import Verifier
+from ostraka_consumers.watchers import Missed
+from ostraka_schemas.records import Record
+from ostraka_schemas.topics import FEED_TOPIC
+
+from .following import follow
+from .guard import CommandError, guarded
+from .options import HOME_DEFAULT, AnchorPath, FeedTopic, HomePath, Json, KafkaAddress
+from .output import Output, standard_output
+from .sentences import describe
+
+_LOOK = 1.0
+"""Seconds between two looks at the freshness."""
+
+
+@guarded
+def watch(
+    new_only: Annotated[bool, typer.Option("--new-only", help="Leave out what happened before.")] = False,
+    count: Annotated[int | None, typer.Option("--count", min=1, help="End after so many records.")] = None,
+    anchor: AnchorPath = None,
+    kafka: KafkaAddress = "127.0.0.1:9092",
+    topic: FeedTopic = FEED_TOPIC,
+    home: HomePath = HOME_DEFAULT,
+    as_json: Json = False,
+) -> None:
+    """Show the feed, each record verified, as it comes. Ctrl-C ends it.
+
+    With --json one line a record, and a line {"freshness": …} whenever that changes.
+
+    Examples:
+
+        ostraka watch
+
+        ostraka watch --json --count 1 --new-only
+    """
+    verifier = follow(home=home, anchor=anchor, kafka=kafka, topic=topic, audience="ostraka-watch")
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_watch(verifier, Output(as_json), new_only=new_only, count=count))
+
+
+async def _watch(verifier: Verifier, output: Output, *, new_only: bool, count: int | None) -> None:
+    shown = 0
+    freshness = asyncio.create_task(_tell_freshness(verifier, output))
+    try:
+        async for record in _records(verifier, new_only=new_only):
+            _show(record, output)
+            shown += 1
+            if shown == count:
+                return
+    except Missed as error:
+        raise CommandError(f"too slow for this feed: {error}") from error
+    finally:
+        freshness.cancel()
+        await asyncio.gather(freshness, return_exceptions=True)
+        await verifier.stop()
+
+
+async def _records(verifier: Verifier, *, new_only: bool) -> AsyncIterator[Record]:
+    """The records from the first, or from when the verifier is ready."""
+    if new_only:
+        await verifier.start()
+    changes = verifier.changes()
+    # It takes part from its first step on, so that step comes before the start.
+    upcoming = asyncio.ensure_future(anext(changes))
+    try:
+        await asyncio.sleep(0)
+        if not new_only:
+            await verifier.start()
+        while True:
+            yield await upcoming
+            upcoming = asyncio.ensure_future(anext(changes))
+    finally:
+        upcoming.cancel()
+        await asyncio.gather(upcoming, return_exceptions=True)
+
+
+async def _tell_freshness(verifier: Verifier, output: Output) -> None:
+    told: tuple[str, tuple[str, ...]] | None = None
+    while True:
+        await asyncio.sleep(_LOOK)
+        status = verifier.status
+        now = (status.freshness.value, status.alarms)
+        if status.ready and now != told:
+            told = now
+            if output.as_json:
+                output.line({"freshness": status.freshness.value, "alarms": list(status.alarms)})
+            else:
+                alarms = f"; alarms: {', '.join(status.alarms)}" if status.alarms else ""
+                output.note(f"the feed is {status.freshness.value}{alarms}")
+
+
+def _show(record: Record, output: Output) -> None:
+    what, about, reason = describe(record)
+    if output.as_json:
+        output.line(_document(record, what, about, reason))
+        return
+    when = datetime.fromtimestamp(record.iat, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    text = Text.assemble((str(record.position).rjust(8), "cyan"), f"  {when}  ")
+    text.append(what, style="bold")
+    text.append(f"  {about}" if about else "")
+    text.append(f"  “{reason}”" if reason else "", style="dim")
+    standard_output().print(text)
+
+
+def _document(record: Record, what: str, about: str | None, reason: str | None) -> dict[str, Any]:
+    return {
+        "epoch": record.position.epoch,
+        "seq": record.position.seq,
+        "iat": record.iat,
+        "txn": record.txn,
+        "event": what,
+        "about": about,
+        "reason": reason,
+    }

@@ -209,5 +209,7 @@ def _check_rsa(key: rsa.RSAPublicKey) -> None:
         raise UnsupportedKeyError(f"an RSA key has {RSA_MIN_BITS} to {RSA_MAX_BITS} bits, this one {key.key_size}")
     if numbers.e != _RSA_EXPONENT:
         raise UnsupportedKeyError(f"an RSA key's exponent is {_RSA_EXPONENT}")
+    if any(numbers.n % p == 0 for p in (2, *_ROCA_PRIMES)):
+        raise UnsupportedKeyError("an RSA key's modulus has no small factor")
     if all(numbers.n % p in residues for p, residues in _ROCA_RESIDUES.items()):
         raise UnsupportedKeyError("an RSA key made by the flawed generator of CVE-2017-15361 (ROCA)")

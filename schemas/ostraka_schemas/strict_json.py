@@ -38,8 +38,15 @@ def loads_object(data: bytes) -> dict[str, Any]:
 
 
 def dumps(value: Any) -> bytes:
-    """Write ``value`` as compact JSON in UTF-8, names in the order given."""
-    return orjson.dumps(value)
+    """Write ``value`` as compact JSON in UTF-8, names in the order given.
+
+    Raises:
+        MalformedError: something in it has no place in JSON, or not in UTF-8.
+    """
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError as error:
+        raise MalformedError("cannot be written as JSON in UTF-8") from error
 
 
 def _is_canonical(value: dict[str, Any], data: bytes) -> bool:

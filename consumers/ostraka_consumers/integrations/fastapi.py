@@ -16,7 +16,8 @@ from typing import Final
 from ostraka_consumers.errors import ConfigurationError, Malformed, NotReady, Stale, VerificationError
 from ostraka_consumers.grant import Grant
 from ostraka_consumers.verifier import Verifier
-from ostraka_schemas.permissions import is_permission
+
+from ._bearer import NoToken, check_requirement
 
 try:
     from fastapi import FastAPI, Request
@@ -29,13 +30,6 @@ RETRY_AFTER_SECONDS: Final = 5
 
 _MEDIA_TYPE: Final = "application/problem+json"
 _SCHEME: Final = "bearer"
-
-
-class NoToken(VerificationError):
-    """The request carries no bearer token. RFC 6750 §3.1: then no error code is given."""
-
-    code = "no_token"
-    error = None
 
 
 def install(app: FastAPI, verifier: Verifier | None = None) -> None:
@@ -56,11 +50,7 @@ def requires(*permissions: str) -> Callable[[Request], Awaitable[Grant]]:
         ConfigurationError: no permission was named, or one is not of the form ``resource:action``. An empty list would
             let everyone in; for "any good token" there is ``current_grant``.
     """
-    if not permissions:
-        raise ConfigurationError("requires() needs at least one permission; for any good token use current_grant")
-    for permission in permissions:
-        if not is_permission(permission):
-            raise ConfigurationError(f"{permission!r} is not a permission: write resource:action")
+    check_requirement(permissions)
 
     async def permitted(request: Request) -> Grant:
         grant = await current_grant(request)

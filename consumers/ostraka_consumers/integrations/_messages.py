@@ -1,0 +1,57 @@
+"""Tokens in Kafka messages: where they stand, and what a message looks like once it was refused. Knows no framework."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from ostraka_consumers.errors import Malformed
+
+from ._bearer import NoToken
+
+Headers = Sequence[tuple[str, bytes | None]]
+
+AUTHORIZATION: Final = "authorization"
+REPLY_TO: Final = "reply_to"
+REASON: Final = "ostraka-reason"
+REJECTED_AT: Final = "ostraka-rejected-at"
+
+_SCHEME: Final = b"bearer "
+
+
+def bearer_token(headers: Headers) -> bytes:
+    """The token of a message: the one header ``authorization``, ``Bearer`` and a token.
+
+    Kafka lets a name stand twice and tells capital letters apart; whoever reads another one of two headers than we do
+    would see another caller, so more than one is refused.
+
+    Raises:
+        NoToken, Malformed
+    """
+    found = [value for name, value in headers if name.lower() == AUTHORIZATION]
+    if not found:
+        raise NoToken("the message has no authorization header")
+    if len(found) > 1:
+        raise Malformed("more than one authorization header")
+    value = found[0]
+    if value is None or value[: len(_SCHEME)].lower() != _SCHEME:
+        raise Malformed("the authorization header is not Bearer and a token")
+    return value[len(_SCHEME) :]
+
+
+def harmless(headers: Headers) -> tuple[tuple[str, bytes], ...]:
+    """The headers a framework may see: text only, and nobody tells us where to send answers with our credentials."""
+    return tuple((name, value) for name, value in headers if value is not None and _is_harmless(name, value))
+
+
+def rejection_headers(headers: Headers, reason: str, at: float) -> list[tuple[str, bytes | None]]:
+    """The headers of a refused message, as they came, and why and when (seconds since the epoch) it was refused."""
+    return [*headers, (REASON, reason.encode()), (REJECTED_AT, f"{at:.3f}".encode())]
+
+
+def _is_harmless(name: str, value: bytes) -> bool:
+    if name == REPLY_TO:
+        return False
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -128,29 +128,29 @@ def forbid_topic_creation(client: AIOKafkaConsumer | AIOKafkaProducer) -> None:
     """Make a client that was not started yet ask about topics without creating them."""
     inner: AIOKafkaClient = client.client if isinstance(client, AIOKafkaProducer) else client._client  # noqa: SLF001
 
-    async def update(cluster: ClusterMetadata, topics: Set[str]) -> bool:
+    async def update(cluster: ClusterMetadata, topics: Set[str] | None) -> bool:
         return await _update_metadata(inner, cluster, topics)
 
     inner._metadata_update = update  # noqa: SLF001
 
 
-async def _update_metadata(client: AIOKafkaClient, cluster: ClusterMetadata, topics: Set[str]) -> bool:
+async def _update_metadata(client: AIOKafkaClient, cluster: ClusterMetadata, topics: Set[str] | None) -> bool:
     """Do what ``AIOKafkaClient._metadata_update`` does, but create nothing, and take it easy if a topic is missing."""
-    request = MetadataRequest(sorted(topics), allow_auto_topic_creation=False)
-    metadata = await _ask_any_node(client, cluster, request)
+    request = MetadataRequest(None if topics is None else sorted(topics), allow_auto_topic_creation=False)
+    metadata = await _ask_any_node(client, request)
     if metadata is None or not metadata.brokers:
         return False
     cluster.update_metadata(metadata)
     bootstrap = client._conns.pop(_BOOTSTRAP, None)  # noqa: SLF001
     if bootstrap is not None:
         bootstrap.close()
-    if not topics <= cluster.topics(exclude_internal_topics=False):
+    if topics is not None and not topics <= cluster.topics(exclude_internal_topics=False):
         await asyncio.sleep(MISSING_TOPIC_PAUSE)
     return True
 
 
-async def _ask_any_node(client: AIOKafkaClient, cluster: ClusterMetadata, request: MetadataRequest) -> Response | None:
-    nodes = [broker.nodeId for broker in cluster.brokers()]
+async def _ask_any_node(client: AIOKafkaClient, request: MetadataRequest) -> Response | None:
+    nodes = [broker.nodeId for broker in client.cluster.brokers()]
     random.shuffle(nodes)
     if _BOOTSTRAP in client._conns:  # noqa: SLF001
         nodes.append(_BOOTSTRAP[0])

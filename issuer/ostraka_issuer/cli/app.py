@@ -1,4 +1,4 @@
-"""The command's frame: which words there are. What each does is in the module of its name."""
+"""The command's frame. Which words there are is in ``words``; what each does, in the module of its name."""
 
 import logging
 from importlib.metadata import version
@@ -6,31 +6,18 @@ from typing import Annotated
 
 import typer
 
-from . import demo, dev, init, keys, login, revoke, serve, users, verify, watch
 from .exits import EPILOG
 from .output import standard_output
+from .words import OPTIONS, Words
 
 app = typer.Typer(
     name="ostraka",
+    cls=Words,
     help="Sign short-lived tokens, and cut them off everywhere within milliseconds.",
     epilog=EPILOG,
     no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    **OPTIONS | {"add_completion": True},
 )
-
-app.command("demo")(demo.demo)
-app.command("dev")(dev.dev)
-app.command("init")(init.init)
-app.command("serve")(serve.serve)
-app.add_typer(users.app, name="users")
-app.command("login")(login.login)
-app.command("logout")(login.logout)
-app.add_typer(revoke.app, name="revoke")
-app.add_typer(keys.app, name="keys")
-app.command("watch")(watch.watch)
-app.command("verify")(verify.verify)
 
 
 def _print_version(wanted: bool) -> None:

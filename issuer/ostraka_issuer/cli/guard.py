@@ -8,7 +8,7 @@ from typing import ParamSpec, TypeVar
 import typer
 
 from ostraka_consumers.errors import NotReady, Stale, VerificationError
-from ostraka_issuer.api_client import IssuerRefused, IssuerUnreachable
+from ostraka_issuer.api_errors import IssuerRefused, IssuerUnreachable
 from ostraka_schemas.errors import OstrakaError
 
 from .exits import Exit
@@ -50,9 +50,9 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
             # Whoever reads our output has seen enough. Python would complain again while it closes the pipe.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             raise typer.Exit(Exit.OK) from error
+        except (typer.Exit, typer.Abort, typer.BadParameter):
+            raise
         except Exception as error:
-            if isinstance(error, RuntimeError) and type(error).__module__.startswith(("typer", "click")):
-                raise
             if os.environ.get(TRACEBACK_VARIABLE):
                 raise
             what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
@@ -64,6 +64,7 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
 
 def exit_code_of(error: OstrakaError) -> Exit:
     """The exit code that says what kind of error it was."""
+
     if isinstance(error, CommandError):
         return error.exit_code
     if isinstance(error, IssuerUnreachable):

@@ -17,10 +17,13 @@ from .guard import guarded
 from .options import HOME_DEFAULT, HomePath, Json, Reason
 from .output import Output, headed
 from .session import with_login
+from .words import OPTIONS
 
 T = TypeVar("T")
 
-app = typer.Typer(help="Keys that sign tokens; `ostraka login` first, as a user with keys:*.", no_args_is_help=True)
+app = typer.Typer(
+    help="Keys that sign tokens; `ostraka login` first, as a user with keys:*.", no_args_is_help=True, **OPTIONS
+)
 
 
 @app.command("list")

@@ -20,10 +20,12 @@ from .guard import CommandError, guarded
 from .options import HOME_DEFAULT, HomePath, Json, Reason
 from .output import Output
 from .session import with_login
+from .words import OPTIONS
 
 app = typer.Typer(
     help="Cut off. Every verifier refuses from then on; `ostraka login` first, as a user with revocations:create.",
     no_args_is_help=True,
+    **OPTIONS,
 )
 
 

@@ -40,7 +40,8 @@ def serve(
 ) -> None:
     """Run the issuer: HTTP and the feed. It needs no broker to start; publishing catches up when there is one.
 
-    Everything else is set by environment variables named OSTRAKA_…; see docs/reference/settings.md.
+    More is set by environment variables: OSTRAKA_FEED_TOPIC, OSTRAKA_REPLICATION_FACTOR, OSTRAKA_TOKEN_LIFETIME,
+    OSTRAKA_KEY_LEAD, OSTRAKA_AUDIENCES; and OSTRAKA_KAFKA_EMBEDDED=true if the broker is the one of `ostraka dev`.
 
     Examples:
 

@@ -15,8 +15,9 @@ from .guard import guarded
 from .options import HOME_DEFAULT, HomePath, Json, PasswordFromStdin
 from .output import Output, headed
 from .passwords import read_password
+from .words import OPTIONS
 
-app = typer.Typer(help="Accounts of the issuer in this home.", no_args_is_help=True)
+app = typer.Typer(help="Accounts of the issuer in this home.", no_args_is_help=True, **OPTIONS)
 
 Permissions = Annotated[
     list[str], typer.Option("--permission", "-p", help="resource:action, either side may be *; repeat for more.")

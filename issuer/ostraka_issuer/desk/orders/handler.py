@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
+from aiokafka import ConsumerRecord
 from faststream import AckPolicy, Depends, FastStream
-from faststream.kafka import KafkaBroker, Topic
+from faststream.kafka import KafkaBroker, KafkaMessage
 
 from ostraka_consumers.grant import Grant
 from ostraka_consumers.integrations.faststream import OstrakaMiddleware, requires
@@ -28,25 +29,26 @@ def create_app(settings: OrdersSettings) -> FastStream:
         logger=None,
     )
 
-    def subscriber(topic: str) -> Any:
-        return broker.subscriber(
-            Topic(topic, declare=False),
-            group_id=f"{GROUP}.{topic}",
-            auto_offset_reset="earliest",
-            ack_policy=AckPolicy.ACK,
-            # An incoming header must not choose where the answer goes.
-            no_reply=True,
-            fetch_max_wait_ms=settings.fetch_wait_ms,
-        )
+    # One subscriber for both topics: one consumer, one group to join.
+    subscriber = broker.subscriber(
+        settings.orders,
+        settings.reports,
+        group_id=f"{settings.topics}{GROUP}",
+        auto_offset_reset="earliest",
+        ack_policy=AckPolicy.ACK,
+        # An incoming header must not choose where the answer goes.
+        no_reply=True,
+        fetch_max_wait_ms=settings.fetch_wait_ms,
+    )
 
     async def done(order: dict[str, Any], grant: Grant) -> None:
         await broker.publish({"order": order.get("order"), "for": grant.subject}, settings.done)
 
-    @subscriber(settings.orders)
+    @subscriber(filter=_from_topic(settings.orders))
     async def take_order(order: dict[str, Any], grant: Annotated[Grant, Depends(requires("orders:create"))]) -> None:
         await done(order, grant)
 
-    @subscriber(settings.reports)
+    @subscriber(filter=_from_topic(settings.reports))
     async def make_report(order: dict[str, Any], grant: Annotated[Grant, Depends(requires("reports:read"))]) -> None:
         await done(order, grant)
 
@@ -62,6 +64,14 @@ def create_app(settings: OrdersSettings) -> FastStream:
         logging.getLogger("orders").warning(READY)
 
     return app
+
+
+def _from_topic(name: str) -> Callable[[KafkaMessage], Awaitable[bool]]:
+    async def matches(message: KafkaMessage) -> bool:
+        record = message.raw_message
+        return isinstance(record, ConsumerRecord) and record.topic == name
+
+    return matches
 
 
 if __name__ == "__main__":

@@ -86,9 +86,9 @@ class _Asked:
         return answer
 
     def _ready(self) -> None:
-        missing = self._core.why_not_ready(self._verifier.clock.now())
-        if missing is not None:
-            raise NotReady(missing)
+        status = self._verifier.status
+        if not status.ready:
+            raise NotReady(status.waiting_for or "the verifier is not running")
 
     def _permission(self, grant: Grant, permission: str) -> None:
         if not grant.allows(permission):

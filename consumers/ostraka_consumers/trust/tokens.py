@@ -126,9 +126,11 @@ def usable_key(trusted: TrustedKey | None) -> TrustedKey:
 
 
 def _as_bytes(token: str | bytes) -> bytes:
-    if isinstance(token, bytes):
+    # Exactly these types: a subclass could answer differently each time it is asked.
+    kind: object = type(token)
+    if isinstance(token, bytes) and kind is bytes:
         return token
-    if not isinstance(token, str):
+    if not isinstance(token, str) or kind is not str:
         raise Malformed("a token is text or bytes")
     if len(token) > TOKEN_MAX_BYTES:
         raise Malformed(f"longer than {TOKEN_MAX_BYTES} bytes")

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +35,12 @@ def invoke(*arguments: str, env: Mapping[str, str] | None = None, stdin: str = "
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Ran(result.exit_code, result.stdout, result.stderr)
+
+
+def invoke_beside(*arguments: str, env: Mapping[str, str], stdin: str = "") -> Ran:
+    """The same from a test that runs in an event loop; the command has one of its own."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(invoke, *arguments, env=env, stdin=stdin).result()
 
 
 def command(*arguments: str) -> list[str]:

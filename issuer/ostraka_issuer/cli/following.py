@@ -9,7 +9,7 @@ from ostraka_consumers.sources.kafka import KafkaSource
 from ostraka_consumers.verifier import Verifier
 from ostraka_issuer.home import Home
 
-READY_SECONDS: Final = 15.0
+PATIENCE: Final = 15.0
 """Three heartbeats: a feed that is alive answers sooner."""
 
 
@@ -20,9 +20,9 @@ def follow(
     kafka: str,
     topic: str,
     audience: Collection[str],
-    patience: float = READY_SECONDS,
+    patience: float = PATIENCE,
 ) -> Verifier:
-    """Make a verifier, not started.
+    """Make a verifier, not started, that waits up to ``patience`` seconds for the feed.
 
     Raises:
         ConfigurationError: there is no trust anchor, or the address is none.

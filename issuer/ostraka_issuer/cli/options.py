@@ -28,6 +28,8 @@ AnchorPath = Annotated[
     ),
 ]
 
+Patience = Annotated[float, typer.Option("--patience", min=0.1, help="Seconds to wait for the feed.")]
+
 Reason = Annotated[str, typer.Option("--reason", help="Why, for the record. Verifiers see it too.")]
 
 PasswordFromStdin = Annotated[

@@ -15,9 +15,9 @@ from ostraka_schemas.permissions import is_permission
 from ostraka_schemas.topics import FEED_TOPIC
 
 from .exits import Exit
-from .following import follow
+from .following import PATIENCE, follow
 from .guard import CommandError, exit_code_of, guarded
-from .options import HOME_DEFAULT, AnchorPath, FeedTopic, HomePath, Json, KafkaAddress
+from .options import HOME_DEFAULT, AnchorPath, FeedTopic, HomePath, Json, KafkaAddress, Patience
 from .output import Output
 
 NO_AUDIENCE = "ostraka"
@@ -36,6 +36,7 @@ def verify(
     anchor: AnchorPath = None,
     kafka: KafkaAddress = "127.0.0.1:9092",
     topic: FeedTopic = FEED_TOPIC,
+    patience: Patience = PATIENCE,
     home: HomePath = HOME_DEFAULT,
     as_json: Json = False,
 ) -> None:
@@ -55,7 +56,7 @@ def verify(
     names = audience or _audiences_named(given) or [NO_AUDIENCE]
 
     async def work() -> Explanation:
-        verifier = follow(home=home, anchor=anchor, kafka=kafka, topic=topic, audience=names)
+        verifier = follow(home=home, anchor=anchor, kafka=kafka, topic=topic, audience=names, patience=patience)
         async with verifier:
             return explain(verifier, given, require=tuple(require))
 

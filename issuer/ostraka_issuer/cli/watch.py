@@ -14,9 +14,9 @@ from ostraka_consumers.watchers import Missed
 from ostraka_schemas.records import Record
 from ostraka_schemas.topics import FEED_TOPIC
 
-from .following import follow
+from .following import PATIENCE, follow
 from .guard import CommandError, guarded
-from .options import HOME_DEFAULT, AnchorPath, FeedTopic, HomePath, Json, KafkaAddress
+from .options import HOME_DEFAULT, AnchorPath, FeedTopic, HomePath, Json, KafkaAddress, Patience
 from .output import Output, standard_output
 from .sentences import describe
 
@@ -31,6 +31,7 @@ def watch(
     anchor: AnchorPath = None,
     kafka: KafkaAddress = "127.0.0.1:9092",
     topic: FeedTopic = FEED_TOPIC,
+    patience: Patience = PATIENCE,
     home: HomePath = HOME_DEFAULT,
     as_json: Json = False,
 ) -> None:
@@ -44,7 +45,7 @@ def watch(
 
         ostraka watch --json --count 1 --new-only
     """
-    verifier = follow(home=home, anchor=anchor, kafka=kafka, topic=topic, audience="ostraka-watch")
+    verifier = follow(home=home, anchor=anchor, kafka=kafka, topic=topic, audience="ostraka-watch", patience=patience)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_watch(verifier, Output(as_json), new_only=new_only, count=count))
 

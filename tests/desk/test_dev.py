@@ -1,0 +1,159 @@
+"""``ostraka dev``: everything starts, says where it is, and leaves nothing behind however it ends."""
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ostraka_issuer.cli.exits import Exit
+from tests.cli.terminal import Ran, command, environment, run
+from tests.desk.leftovers import until_gone
+from tests.kafka.broker import Broker
+
+PATIENCE = 60.0
+
+pytestmark = pytest.mark.slow
+
+
+@contextmanager
+def dev(*arguments: str, temporary: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    """A desk that runs, and what it said; it is killed at the end if it still does."""
+    process = subprocess.Popen(
+        command("dev", "--json", *arguments),
+        env=environment({"TMPDIR": str(temporary)}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line, process.communicate()
+        yield process, json.loads(line)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def at_the_desk(found: dict[str, Any], *arguments: str) -> Ran:
+    variables = {
+        "OSTRAKA_HOME": found["home"],
+        "OSTRAKA_KAFKA": found["kafka"],
+        "OSTRAKA_FEED_TOPIC": found["feed_topic"],
+    }
+    if found["password"]:
+        variables["OSTRAKA_PASSWORD"] = found["password"]
+    return run(*arguments, env=variables)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_with_everything_it_started(number: signal.Signals, tmp_path: Path) -> None:
+    with dev(temporary=tmp_path) as (process, found):
+        pids = found["processes"]
+        assert set(pids) == {"broker", "issuer", "orders handler", "orders api"}
+        process.send_signal(number)
+        out, err = process.communicate(timeout=PATIENCE)
+        assert process.returncode == Exit.OK, err
+        assert out == "", "one document and nothing else"
+        assert "Traceback" not in err
+        until_gone(pids.values())
+    assert list(tmp_path.iterdir()) == [], "no directory is left either"
+
+
+def test_kill_9_takes_everything_with_it(tmp_path: Path) -> None:
+    with dev(temporary=tmp_path) as (process, found):
+        process.kill()
+        process.wait()
+        until_gone(found["processes"].values())
+
+
+def test_a_part_that_dies_ends_the_rest_and_is_named(tmp_path: Path) -> None:
+    with dev(temporary=tmp_path) as (process, found):
+        os.kill(found["processes"]["orders api"], signal.SIGKILL)
+        _, err = process.communicate(timeout=PATIENCE)
+        assert process.returncode == Exit.FAILED
+        assert "orders api ended with exit code -9" in err
+        until_gone(found["processes"].values())
+
+
+def test_a_signal_while_it_starts(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        command("dev", "--json"),
+        env=environment({"TMPDIR": str(tmp_path)}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        line = ""
+        while "the issuer and the orders services" not in line:
+            line = process.stderr.readline()
+            assert line
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=PATIENCE)
+        assert process.returncode == Exit.OK, err
+        assert out == ""
+        assert "Traceback" not in err
+    finally:
+        process.kill()
+        process.communicate()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_home_that_is_kept_goes_on_where_it_was(tmp_path: Path) -> None:
+    home, temporary = tmp_path / "home", tmp_path / "temporary"
+    temporary.mkdir()
+    with dev("--home", str(home), temporary=temporary) as (process, first):
+        assert first["home"] == str(home)
+        variables = {**first, "password": first["password"]}
+        assert at_the_desk(variables, "login", "operator").code == Exit.OK
+        done = at_the_desk(first, "revoke", "subject", "bob", "--reason", "test", "--json")
+        assert done.code == Exit.OK, done
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=PATIENCE)
+    with dev("--home", str(home), temporary=temporary) as (_, second):
+        assert second["issuer"] == first["issuer"]
+        assert second["password"] is None, "it is that of the first time, and known nowhere"
+        assert second["users"] == []
+        watched = at_the_desk(second, "watch", "--json", "--count", str(done.document["seq"]))
+        assert watched.code == Exit.OK, watched
+        last = [json.loads(line) for line in watched.out.splitlines() if "event" in line][-1]
+        assert (last["seq"], last["event"]) == (done.document["seq"], "user cut off")
+
+
+def test_it_runs_on_a_kafka_that_is_there(kafka: Broker, tmp_path: Path) -> None:
+    with dev("--kafka", kafka.bootstrap, temporary=tmp_path) as (process, found):
+        assert found["kafka"] == kafka.bootstrap
+        assert "broker" not in found["processes"]
+        assert at_the_desk(found, "login", "operator").code == Exit.OK
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=PATIENCE)
+        assert process.returncode == Exit.OK
+        until_gone(found["processes"].values())
+
+
+def test_a_kafka_that_is_not_there(tmp_path: Path) -> None:
+    begun = time.monotonic()
+    ran = run("dev", "--json", "--kafka", "127.0.0.1:1", env={"TMPDIR": str(tmp_path)}, seconds=PATIENCE)
+    assert ran.code == Exit.FAILED
+    assert "127.0.0.1:1 does not answer" in ran.err
+    assert ran.out == ""
+    assert time.monotonic() - begun < PATIENCE
+
+
+def test_a_home_of_another_machine(tmp_path: Path) -> None:
+    variables = {"TMPDIR": tempfile.gettempdir()}
+    home = str(tmp_path / "home")
+    assert run("init", "--home", home, "--issuer", "https://id.example.com", env=variables).code == Exit.OK
+    ran = run("dev", "--home", home, env=variables)
+    assert ran.code == Exit.FAILED
+    assert "https://id.example.com" in ran.err

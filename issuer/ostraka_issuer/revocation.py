@@ -34,7 +34,6 @@ from .accounts.users import find_user, withdraw_everywhere
 from .errors import BadRequest, NotFound
 from .failpoints import hit
 from .identifiers import RandomBytes, new_id
-from .keys.ring import no_wake
 from .store import Store, Transaction
 from .store.intents import add_intent
 from .store.tables import SESSIONS
@@ -63,7 +62,6 @@ class Revocations:
     Args:
         issuer: the issuer identifier.
         longest_lifetime: seconds the longest-lived token may live (root document).
-        wake: called after each commit.
     """
 
     def __init__(
@@ -74,14 +72,12 @@ class Revocations:
         longest_lifetime: int = TOKEN_LIFETIME_MAX,
         clock: Clock | None = None,
         random_bytes: RandomBytes = secrets.token_bytes,
-        wake: Callable[[], None] = no_wake,
     ) -> None:
         self._store = store
         self._issuer = issuer
         self._longest_lifetime = longest_lifetime
         self._clock = clock or SystemClock()
         self._random_bytes = random_bytes
-        self._wake = wake
 
     async def token(self, jti: str, *, exp: int | None = None, reason: str | None = None) -> Revoked:
         """Put one token on the deny list. Without its ``exp`` it stays there as long as any token can live.
@@ -214,12 +210,11 @@ class Revocations:
     async def _commit(self, work: Callable[[Transaction, str, float], Any], reason: str | None) -> Revoked:
         _reason(reason)
         txn, now = new_id(self._random_bytes), self._clock.now().wall
-        async with self._store.write() as tx:
+        async with self._store.announce() as tx:
             sessions, grants = await work(tx, txn, now)
             hit("revoke.before_commit")
         committed_at = self._clock.now().wall
         hit("revoke.after_commit")
-        self._wake()
         return Revoked(txn, committed_at, sessions, grants)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,7 +89,7 @@ async def open_issuer(
         feed = FeedRole(store, files.feed_key, settings, epoch=files.root.epoch, clock=clock)
         await stack.enter_async_context(feed)
         verifier = Verifier(files.anchor, audience=OWN_AUDIENCE, sources=[feed.source], clock=clock)
-        keys = _token_keys(files, store, clock, random_bytes, feed.wake)
+        keys = _token_keys(files, store, clock, random_bytes)
         await keys.open()
         await stack.enter_async_context(verifier)
         keeper = KeyKeeper(keys)
@@ -124,16 +124,13 @@ async def open_issuer(
                 longest_lifetime=files.root.limits.token_lifetime,
                 clock=clock,
                 random_bytes=random_bytes,
-                wake=feed.wake,
             ),
             feed=feed,
             verifier=verifier,
         )
 
 
-def _token_keys(
-    files: _Files, store: Store, clock: Clock, random_bytes: RandomBytes, wake: Callable[[], None]
-) -> TokenKeys:
+def _token_keys(files: _Files, store: Store, clock: Clock, random_bytes: RandomBytes) -> TokenKeys:
     limits = files.root.limits
     policy = KeyPolicy(
         algorithm=files.settings.token_algorithm,
@@ -150,7 +147,6 @@ def _token_keys(
         policy=policy,
         clock=clock,
         random_bytes=random_bytes,
-        wake=wake,
     )
 
 

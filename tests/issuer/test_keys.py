@@ -212,12 +212,6 @@ async def test_a_missing_key_file_shows_at_the_start(world: World) -> None:
         await world.keys.open()
 
 
-async def test_a_change_wakes_the_feed_after_its_commit(world: World) -> None:
-    before = len(world.wakes)
-    await world.keys.rotate()
-    assert len(world.wakes) > before
-
-
 async def test_tokens_of_both_keys_are_minted_during_a_rotation(world: World) -> None:
     await world.add("alice")
     old = await world.sessions.login("alice", "correct horse battery")

@@ -2,14 +2,17 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from pydantic import TypeAdapter
+from sqlalchemy import Connection, func, select
 
 from ostraka_issuer.errors import BadRequest, GrantRefused, NotFound, StoreUnavailable
 from ostraka_issuer.revocation import Revoked
 from ostraka_issuer.store import engine
+from ostraka_issuer.store.tables import INTENTS
 from ostraka_schemas.events import (
     IssuerCutoff,
     PermissionRevoked,
@@ -22,6 +25,21 @@ from ostraka_schemas.subjects import SubjectIdentifier
 from tests.issuer.world import PASSWORD, World, claims_of
 
 SUBJECTS: TypeAdapter[Any] = TypeAdapter(SubjectIdentifier)
+
+
+class Companion:
+    """Joins as the sequencer does, and notes when."""
+
+    def __init__(self, *, fails: bool = False) -> None:
+        self.saw: list[str] = []
+        self._fails = fails
+
+    def join(self, connection: Connection) -> Callable[[], None]:
+        if self._fails:
+            connection.exec_driver_sql("SELECT * FROM no_such_table")
+        count = connection.execute(select(func.count()).select_from(INTENTS)).scalar_one()
+        self.saw.append(f"joined with {count} intents")
+        return lambda: self.saw.append("committed")
 
 
 async def the_only_new_intent(world: World, done: Revoked, before: int) -> Any:
@@ -176,12 +194,24 @@ async def test_a_jti_that_cannot_be_published_is_refused(world: World, jti: str)
         await world.revocations.token(jti)
 
 
-async def test_the_feed_is_woken_after_the_commit(world: World) -> None:
+async def test_a_companion_joins_before_the_commit_and_is_told_after_it(world: World) -> None:
+    companion = Companion()
+    world.store.companion = companion
     await world.revocations.token("a")
-    assert len(world.wakes) == 1
+    assert companion.saw == ["joined with 3 intents", "committed"]
     with pytest.raises(NotFound):
         await world.revocations.session("nobody")
-    assert len(world.wakes) == 1
+    assert companion.saw == ["joined with 3 intents", "committed"]
+
+
+async def test_what_a_companion_could_not_do_undoes_the_revocation(world: World) -> None:
+    await world.add()
+    issued = await world.sessions.login("alice", PASSWORD)
+    world.store.companion = Companion(fails=True)
+    with pytest.raises(StoreUnavailable):
+        await world.revocations.subject(username="alice")
+    assert await alive(world, issued.session_id) == [True]
+    assert len(await world.intents()) == 2
 
 
 async def test_a_busy_database_means_no_revocation_at_all(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,7 +223,6 @@ async def test_a_busy_database_means_no_revocation_at_all(world: World, monkeypa
             await world.revocations.subject(username="alice")
     assert await alive(world, issued.session_id) == [True]
     assert len(await world.intents()) == 2
-    assert world.wakes == []
 
 
 KILLED = """

@@ -73,7 +73,7 @@ class World:
             wakes.append(clock.now().wall)
 
         policy = KeyPolicy(settings.token_algorithm, settings.token_lifetime, settings.key_lead)
-        keys = TokenKeys(store, directory, issuer=settings.issuer, policy=policy, clock=clock, wake=wake)
+        keys = TokenKeys(store, directory, issuer=settings.issuer, policy=policy, clock=clock)
         sessions = Sessions(
             store,
             passwords,
@@ -85,7 +85,7 @@ class World:
             clock=clock,
             wake=wake,
         )
-        revocations = Revocations(store, issuer=settings.issuer, clock=clock, wake=wake)
+        revocations = Revocations(store, issuer=settings.issuer, clock=clock)
         accounts = Accounts(store, passwords, clock=clock)
         world = cls(settings, clock, store, vault, directory, passwords, accounts, keys, sessions, revocations, wakes)
         await world.sequence()

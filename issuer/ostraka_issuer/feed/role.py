@@ -60,6 +60,7 @@ class FeedRole:
         random = random or SystemRandom()
         self._epoch = epoch
         self._clock = clock
+        self._store = store
         self._log = FeedLog(store)
         self._followers = Followers(self._log.after)
         self._places = Places(self._log)
@@ -124,6 +125,7 @@ class FeedRole:
             )
         await self._marks.load()
         self._head = head
+        self._store.companion = self._sequencer
         self._task = asyncio.create_task(self._run(), name="ostraka-feed")
 
     async def stop(self) -> None:
@@ -216,6 +218,7 @@ class FeedRole:
             logger.critical("the feed has ended", exc_info=group.exceptions[0])
             raise group.exceptions[0] from None
         finally:
+            self._store.companion = None
             self._places.end(FeedDown("the feed has ended"))
 
     def _down(self) -> Exception:

@@ -1,5 +1,8 @@
 """The sequencer gives every committed intent its place in the feed.
 
+It joins the transactions that write intents (``Store.announce``), so that a change and its place in the feed are one
+commit; intents that were written otherwise, or in another process, it looks for when it is woken and every second.
+
 One transaction a batch: the intents in order of commit, the head they follow, the signatures, the stored bytes and the
 intents' places. Before it is committed nothing has left the database, so a crash leaves intents that still wait; after
 it, only the stored bytes are ever sent. A position can therefore never show two contents. One writer at a time (BEGIN
@@ -148,24 +151,37 @@ class Sequencer:
         # Committed and not told, a batch would wait for somebody to look into the database.
         return await uninterrupted(self._step())
 
+    def join(self, connection: Connection) -> Callable[[], None] | None:
+        """Give what waits its place, in the transaction of whoever wrote it: see ``store.engine.Companion``."""
+        if len(self._set_aside) > FEED_REFUSED:
+            return None
+        batch = self._transact(connection)
+        return lambda: self._committed(batch)
+
     async def _step(self) -> int:
         async with self._turn:
             self._refuse_to_go_on()
             try:
-                taken, records, refused = await self._store.work(self._transact)
+                batch = await self._store.work(self._transact)
             except StoreUnavailable as error:
                 self.trouble = str(error)
                 raise
             self.trouble = None
-            if records:
-                hit("sequence.after_commit")
-                self._stored(records)
-            for intent, reason in refused:
-                self._put_aside(intent, reason)
+            self._committed(batch)
             self._refuse_to_go_on()
-        return taken
+        return batch.taken
 
-    # The next two run in the store's thread; nobody else touches what they use meanwhile.
+    def _committed(self, batch: _Batch) -> None:
+        # Between the commit and this no other transaction can write, so batches are told in their order.
+        if batch.records:
+            hit("sequence.after_commit")
+            self._stored(batch.records)
+        for intent, reason in batch.refused:
+            self._put_aside(intent, reason)
+        if batch.taken == self._batch:
+            self.wake()
+
+    # The next two run in the store's thread or in a joined transaction; its lock keeps others away from what they use.
 
     def _transact(self, connection: Connection) -> _Batch:
         batch = intents.waiting(connection, but=self._set_aside, limit=self._batch)

@@ -36,16 +36,11 @@ class KeyChange:
     successor: TokenKeyRow | None = None
 
 
-def no_wake() -> None:
-    """Nobody to wake."""
-
-
 class TokenKeys:
     """The token keys of one issuer.
 
     Args:
         issuer: the issuer identifier, for the subject of the events.
-        wake: called after each commit that the feed must learn of.
     """
 
     def __init__(
@@ -57,7 +52,6 @@ class TokenKeys:
         policy: KeyPolicy,
         clock: Clock | None = None,
         random_bytes: RandomBytes = secrets.token_bytes,
-        wake: Callable[[], None] = no_wake,
     ) -> None:
         self._store = store
         self._directory = directory
@@ -65,7 +59,6 @@ class TokenKeys:
         self._policy = policy
         self._clock = clock or SystemClock()
         self._random_bytes = random_bytes
-        self._wake = wake
         self._private: dict[str, SigningKey] = {}
         self._changing = asyncio.Lock()
 
@@ -126,7 +119,7 @@ class TokenKeys:
                 raise Conflict(f"{self._policy.keys_max} keys are published; wait until an old one is destroyed")
             key = await self._new_key()
             txn, now = new_id(self._random_bytes), self._now()
-            async with self._store.write() as tx:
+            async with self._store.announce() as tx:
                 rows = await read_keys(tx)
                 if schedule.pending(rows) is not None:
                     raise Conflict("another process has just published a successor")
@@ -148,7 +141,7 @@ class TokenKeys:
             txn, now = new_id(self._random_bytes), self._now()
             was = next((row for row in await self.rows() if row.kid == kid), None)
             fresh = await self._new_key() if was is not None and was.state == "active" else None
-            async with self._store.write() as tx:
+            async with self._store.announce() as tx:
                 rows = await read_keys(tx)
                 changed = [schedule.compromised(rows, kid, now, txn)]
                 row = None
@@ -202,11 +195,10 @@ class TokenKeys:
         self, change: Callable[[Sequence[TokenKeyRow], float, str], list[TokenKeyRow]]
     ) -> tuple[str, list[TokenKeyRow]]:
         txn, now = new_id(self._random_bytes), self._now()
-        async with self._store.write() as tx:
+        async with self._store.announce() as tx:
             rows = await read_keys(tx)
             changed = change(rows, now, txn)
             await self._store_changes(tx, rows, changed, None, txn, now)
-        self._wake()
         return txn, changed
 
     async def _store_changes(
@@ -233,9 +225,7 @@ class TokenKeys:
         return key
 
     def _committed(self, txn: str, kid: str, successor: TokenKeyRow | None) -> KeyChange:
-        committed_at = self._now()
-        self._wake()
-        return KeyChange(txn, committed_at, kid, successor)
+        return KeyChange(txn, self._now(), kid, successor)
 
     def _now(self) -> float:
         return self._clock.now().wall

@@ -21,7 +21,6 @@ from ostraka_consumers.clock import Clock, SystemClock
 from ostraka_issuer.accounts.passwords import Passwords
 from ostraka_issuer.errors import BadRequest, GrantRefused, LoginRefused
 from ostraka_issuer.identifiers import RandomBytes, new_id
-from ostraka_issuer.keys.ring import no_wake
 from ostraka_issuer.limits import GENERATION_MAX, REFRESH_GRACE, SESSION_IDLE, SESSION_TOTAL
 from ostraka_issuer.revocation import end_sessions, revoke_session
 from ostraka_issuer.store import Store, Transaction
@@ -71,7 +70,7 @@ class Sessions:
         client_id: str,
         clock: Clock | None = None,
         random_bytes: RandomBytes = secrets.token_bytes,
-        wake: Callable[[], None] = no_wake,
+        wake: Callable[[], None] = lambda: None,
     ) -> None:
         self._store = store
         self._passwords = passwords

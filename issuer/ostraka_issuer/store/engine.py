@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -30,8 +30,16 @@ Transaction = AsyncConnection
 _WRITES: Final = "ostraka_writes"
 
 
+class Companion(Protocol):
+    """Adds to every transaction that has something to announce, before it is committed."""
+
+    def join(self, connection: Connection) -> Callable[[], None] | None:
+        """Work in the transaction. Returns what must be called right after its commit, in the order of commits."""
+        ...
+
+
 class Store:
-    """The issuer's database.
+    """The issuer's database. ``companion`` joins the transactions of ``announce()``; there may be none.
 
     Args:
         path: the SQLite file; it must have been migrated (``migrate``).
@@ -55,6 +63,7 @@ class Store:
         )
         prepare(self._thread_engine)
         self._closed = False
+        self.companion: Companion | None = None
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Transaction]:
@@ -75,14 +84,28 @@ class Store:
             StoreUnavailable: no turn within ``DATABASE_WAIT``, or the database cannot be written; nothing was changed.
         """
         with _ours():
-            await self._take_turn()
-            try:
-                async with self._engine.connect() as plain:
-                    connection = await plain.execution_options(**{_WRITES: True})
-                    async with connection.begin():
-                        yield connection
-            finally:
-                self._writers.release()
+            async with self._turn(), self._transaction() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def announce(self) -> AsyncIterator[Transaction]:
+        """``write()``, for a change that the feed must learn of: what it announces gets its place by the same commit.
+
+        Without a companion the intent waits for the feed, in whatever process it runs.
+
+        Raises:
+            StoreUnavailable: as for ``write()``.
+        """
+        companion = self.companion
+        committed: Callable[[], None] | None = None
+        with _ours():
+            async with self._turn():
+                async with self._transaction() as connection:
+                    yield connection
+                    if companion is not None:
+                        committed = await connection.run_sync(companion.join)
+                if committed is not None:
+                    committed()
 
     async def work(self, job: Callable[[Connection], T]) -> T:
         """Run ``job`` in one transaction that may write, in a thread of the store's own.
@@ -94,23 +117,32 @@ class Store:
             StoreUnavailable: as for ``write()``.
         """
         with _ours():
-            await self._take_turn()
-            try:
+            async with self._turn():
                 loop = asyncio.get_running_loop()
                 return await uninterrupted(loop.run_in_executor(self._thread, self._work, job))
-            finally:
-                self._writers.release()
 
     def _work(self, job: Callable[[Connection], T]) -> T:
         with self._thread_engine.begin() as connection:
             return job(connection)
 
-    async def _take_turn(self) -> None:
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(DATABASE_WAIT):
                 await self._writers.acquire()
         except TimeoutError as error:
             raise StoreUnavailable(f"the database had no turn for a writer within {DATABASE_WAIT:.0f} s") from error
+        try:
+            yield
+        finally:
+            self._writers.release()
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[Transaction]:
+        async with self._engine.connect() as plain:
+            connection = await plain.execution_options(**{_WRITES: True})
+            async with connection.begin():
+                yield connection
 
     async def close(self) -> None:
         """Close every connection. The second time has no effect."""

@@ -115,6 +115,9 @@ would try for ever, on a connection that may never come back (library: no re-boo
 FEED_PROMPT: Final = 1.0
 """An acknowledgement outstanding for longer means for /readyz that the broker is not there."""
 
+FEED_HEAD_START: Final = 0.001
+"""The bus gets a new record so much earlier than anybody in this process: its readers are many, and all wait."""
+
 FEED_MARK: Final = 0.05
 """Published records are marked this much later, many at once: a mark is a write that a revocation would wait for, and a
 lost one only makes identical bytes go out twice."""

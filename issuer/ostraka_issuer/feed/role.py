@@ -13,9 +13,10 @@ from ostraka_schemas.jwk import SigningKey
 from ostraka_schemas.records import Head, Position
 
 from ..errors import FeedAheadError, FeedDown, StoreUnavailable
+from ..limits import FEED_HEAD_START
 from ..settings import IssuerSettings
 from ..store import Store
-from .follower import Followers
+from .follower import Beat, Followers
 from .heartbeat import Heart
 from .intents import WaitingIntent
 from .local import LocalSource
@@ -63,6 +64,7 @@ class FeedRole:
         self._store = store
         self._log = FeedLog(store)
         self._followers = Followers(self._log.after)
+        self._nearby = Followers(self._log.after)
         self._places = Places(self._log)
         self._marks = Marks(self._log, clock)
         self._sequencer = Sequencer(
@@ -81,7 +83,7 @@ class FeedRole:
             issuer=settings.issuer,
             clock=clock,
             interval=settings.heartbeat_interval,
-            beaten=self._followers.push_beat,
+            beaten=self._beaten,
         )
         self._publisher = Publisher(
             self._log,
@@ -92,7 +94,7 @@ class FeedRole:
             connected=self._heart.beat_now,
             random=random,
         )
-        self._local = LocalSource(self._followers, self._heart.beat_now, random=random)
+        self._local = LocalSource(self._nearby, self._heart.beat_now, random=random)
         self._head: Head | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
@@ -237,7 +239,15 @@ class FeedRole:
         newest = records[-1]
         self._head = Head(newest.position, newest.hash)
         self._followers.push(records)
+        asyncio.get_running_loop().call_later(FEED_HEAD_START, self._tell, records)
+
+    def _tell(self, records: Sequence[StoredRecord]) -> None:
         self._places.tell(records)
+        self._nearby.push(records)
+
+    def _beaten(self, beat: Beat) -> None:
+        self._followers.push_beat(beat)
+        self._nearby.push_beat(beat)
 
     def _refused(self, intent: WaitingIntent, reason: str) -> None:
         self._places.refuse(intent.txn, reason)

@@ -58,6 +58,15 @@ def test_an_older_cut_off_that_comes_later_changes_nothing() -> None:
     assert len(cutoffs) == 0
 
 
+def test_a_cut_off_that_is_renewed_is_kept_as_long_as_the_newest() -> None:
+    cutoffs = Cutoffs()
+    cutoffs.add(ISSUER, OLDER, 50)
+    cutoffs.add(ISSUER, NEWER, 100)
+    for now, left in ((51, 1), (100, 1), (101, 0)):
+        cutoffs.forget(now)
+        assert len(cutoffs) == left
+
+
 def test_if_the_issuers_clock_stepped_back_position_and_time_each_keep_their_latest() -> None:
     cutoffs = Cutoffs()
     cutoffs.add(ISSUER, Moment(Position(1, 5), NOW + 100), 50)

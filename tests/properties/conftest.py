@@ -1,0 +1,3 @@
+from tests.support import hypothesis_profiles
+
+hypothesis_profiles.load()

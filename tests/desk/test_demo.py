@@ -1,10 +1,10 @@
 """``ostraka demo``: the story runs, twice in a row, on the embedded broker and on whatever Kafka there is."""
 
 import json
-import os
 import re
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,7 @@ def test_it_runs_twice_in_a_row_on_the_embedded_broker(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.true_kafka
 async def test_it_runs_on_a_kafka_that_is_there_and_leaves_no_topic(kafka: Broker, tmp_path: Path) -> None:
     before = await list_topics(kafka.bootstrap)
     ran = demo("--json", "--kafka", kafka.bootstrap, temporary=tmp_path)
@@ -125,7 +126,7 @@ def test_ctrl_c_ends_it_without_a_trace(tmp_path: Path) -> None:
 
 
 def test_a_step_that_fails_is_named_and_fails_the_demo(tmp_path: Path) -> None:
-    # An issuer whose verifiers never hear of anything: the feed's topic is another one for them.
+    # The second step is replaced by one that fails; everything around it is real.
     program = (
         "from ostraka_issuer.desk.demo import steps\n"
         "from ostraka_issuer.desk.errors import StoryError\n"
@@ -136,7 +137,7 @@ def test_a_step_that_fails_is_named_and_fails_the_demo(tmp_path: Path) -> None:
         "app(['demo', '--json'])\n"
     )
     done = subprocess.run(
-        [os.environ.get("PYTHON", command()[0]), "-c", program],
+        [sys.executable, "-c", program],
         env=environment({"TMPDIR": str(tmp_path)}),
         capture_output=True,
         text=True,

@@ -6,16 +6,14 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ostraka_issuer.cli.exits import Exit
 from tests.cli.terminal import Ran, command, environment, run
 from tests.desk.leftovers import until_gone
+from tests.desk.running import Desk, dev
 from tests.kafka.broker import Broker
 
 PATIENCE = 60.0
@@ -23,45 +21,18 @@ PATIENCE = 60.0
 pytestmark = pytest.mark.slow
 
 
-@contextmanager
-def dev(*arguments: str, temporary: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
-    """A desk that runs, and what it said; it is killed at the end if it still does."""
-    process = subprocess.Popen(
-        command("dev", "--json", *arguments),
-        env=environment({"TMPDIR": str(temporary)}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line, process.communicate()
-        yield process, json.loads(line)
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def at_the_desk(found: dict[str, Any], *arguments: str) -> Ran:
-    variables = {
-        "OSTRAKA_HOME": found["home"],
-        "OSTRAKA_KAFKA": found["kafka"],
-        "OSTRAKA_FEED_TOPIC": found["feed_topic"],
-    }
-    if found["password"]:
-        variables["OSTRAKA_PASSWORD"] = found["password"]
-    return run(*arguments, env=variables)
+def at_the_desk(desk: Desk, *arguments: str) -> Ran:
+    return run(*arguments, env=desk.variables)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_with_everything_it_started(number: signal.Signals, tmp_path: Path) -> None:
-    with dev(temporary=tmp_path) as (process, found):
-        pids = found["processes"]
+    with dev(temporary=tmp_path) as desk:
+        pids = desk.found["processes"]
         assert set(pids) == {"broker", "issuer", "orders handler", "orders api"}
-        process.send_signal(number)
-        out, err = process.communicate(timeout=PATIENCE)
-        assert process.returncode == Exit.OK, err
+        desk.process.send_signal(number)
+        out, err = desk.process.communicate(timeout=PATIENCE)
+        assert desk.process.returncode == Exit.OK, err
         assert out == "", "one document and nothing else"
         assert "Traceback" not in err
         until_gone(pids.values())
@@ -69,19 +40,19 @@ def test_it_ends_with_everything_it_started(number: signal.Signals, tmp_path: Pa
 
 
 def test_kill_9_takes_everything_with_it(tmp_path: Path) -> None:
-    with dev(temporary=tmp_path) as (process, found):
-        process.kill()
-        process.wait()
-        until_gone(found["processes"].values())
+    with dev(temporary=tmp_path) as desk:
+        desk.process.kill()
+        desk.process.wait()
+        until_gone(desk.found["processes"].values())
 
 
 def test_a_part_that_dies_ends_the_rest_and_is_named(tmp_path: Path) -> None:
-    with dev(temporary=tmp_path) as (process, found):
-        os.kill(found["processes"]["orders api"], signal.SIGKILL)
-        _, err = process.communicate(timeout=PATIENCE)
-        assert process.returncode == Exit.FAILED
+    with dev(temporary=tmp_path) as desk:
+        os.kill(desk.found["processes"]["orders api"], signal.SIGKILL)
+        _, err = desk.process.communicate(timeout=PATIENCE)
+        assert desk.process.returncode == Exit.FAILED
         assert "orders api ended with exit code -9" in err
-        until_gone(found["processes"].values())
+        until_gone(desk.found["processes"].values())
 
 
 def test_a_signal_while_it_starts(tmp_path: Path) -> None:
@@ -112,33 +83,33 @@ def test_a_signal_while_it_starts(tmp_path: Path) -> None:
 def test_a_home_that_is_kept_goes_on_where_it_was(tmp_path: Path) -> None:
     home, temporary = tmp_path / "home", tmp_path / "temporary"
     temporary.mkdir()
-    with dev("--home", str(home), temporary=temporary) as (process, first):
-        assert first["home"] == str(home)
-        variables = {**first, "password": first["password"]}
-        assert at_the_desk(variables, "login", "operator").code == Exit.OK
+    with dev("--home", str(home), temporary=temporary) as first:
+        assert first.found["home"] == str(home)
+        assert at_the_desk(first, "login", "operator").code == Exit.OK
         done = at_the_desk(first, "revoke", "subject", "bob", "--reason", "test", "--json")
         assert done.code == Exit.OK, done
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=PATIENCE)
-    with dev("--home", str(home), temporary=temporary) as (_, second):
-        assert second["issuer"] == first["issuer"]
-        assert second["password"] is None, "it is that of the first time, and known nowhere"
-        assert second["users"] == []
+        first.process.send_signal(signal.SIGINT)
+        first.process.communicate(timeout=PATIENCE)
+    with dev("--home", str(home), temporary=temporary) as second:
+        assert second.found["issuer"] == first.found["issuer"]
+        assert second.found["password"] is None, "it is that of the first time, and known nowhere"
+        assert second.found["users"] == []
         watched = at_the_desk(second, "watch", "--json", "--count", str(done.document["seq"]))
         assert watched.code == Exit.OK, watched
         last = [json.loads(line) for line in watched.out.splitlines() if "event" in line][-1]
         assert (last["seq"], last["event"]) == (done.document["seq"], "user cut off")
 
 
+@pytest.mark.true_kafka
 def test_it_runs_on_a_kafka_that_is_there(kafka: Broker, tmp_path: Path) -> None:
-    with dev("--kafka", kafka.bootstrap, temporary=tmp_path) as (process, found):
-        assert found["kafka"] == kafka.bootstrap
-        assert "broker" not in found["processes"]
-        assert at_the_desk(found, "login", "operator").code == Exit.OK
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=PATIENCE)
-        assert process.returncode == Exit.OK
-        until_gone(found["processes"].values())
+    with dev("--kafka", kafka.bootstrap, temporary=tmp_path) as desk:
+        assert desk.found["kafka"] == kafka.bootstrap
+        assert "broker" not in desk.found["processes"]
+        assert at_the_desk(desk, "login", "operator").code == Exit.OK
+        desk.process.send_signal(signal.SIGINT)
+        desk.process.communicate(timeout=PATIENCE)
+        assert desk.process.returncode == Exit.OK
+        until_gone(desk.found["processes"].values())
 
 
 def test_a_kafka_that_is_not_there(tmp_path: Path) -> None:

@@ -90,6 +90,7 @@ def _step(step: StepReport) -> Text:
 
 def _summary(report: Report) -> Text:
     verdict = ("every step did what it says", "bold green") if report.passed else ("a step failed", "bold red")
-    return Text.assemble(
-        "\n", verdict, f"; {report.decisions} decisions in {report.seconds:.1f} s on the {report.broker} broker"
-    )
+    skipped = sum(step.ending is Ending.SKIPPED for step in report.steps)
+    left_out = f", but {skipped} was left out" if skipped else ""
+    where = f"{report.decisions} decisions in {report.seconds:.1f} s on {report.broker}"
+    return Text.assemble("\n", verdict, left_out, f"; {where}")

@@ -67,13 +67,16 @@ async def play(options: StackOptions, *, kafka_pid: int | None, progress: Callab
             await world.events.close()
             for web in world.webs:
                 await web.close()
-        broker = "embedded" if stack.broker is not None else stack.kafka
-    return Report(broker, done, time.monotonic() - begun, tally(notes).decided)
+    return Report(_broker(stack), done, time.monotonic() - begun, tally(notes).decided)
+
+
+def _broker(stack: Stack) -> str:
+    return f"the Kafka at {stack.options.kafka}" if stack.broker is None else "the embedded broker"
 
 
 def _started(stack: Stack, took: float) -> StepReport:
-    processes = [service.name for service in stack.services]
-    facts = [f"{', '.join(processes)}: a process each, on {'the embedded broker' if stack.broker else stack.kafka}"]
+    processes = ", ".join(service.name for service in stack.services)
+    facts = [f"{processes}: a process each, on {_broker(stack)}"]
     return StepReport("start", "A fresh system starts", Ending.PASSED, 0.0, took, Outcome(facts))
 
 

@@ -92,3 +92,17 @@ SOURCE_SLICE: Final = 0.005
 
 SOURCE_FETCH_BYTES: Final = 1024 * 1024
 """One fetch: thousands of records; more made reading a backlog no faster."""
+
+# --- the integrations ------------------------------------------------------------------------------------------------
+
+RETRY_AFTER: Final = HEARTBEAT_INTERVAL
+"""Told to HTTP clients with a 503: what ends it is news from the feed."""
+
+MESSAGE_PATIENCE: Final = 30.0
+"""How long a message waits for a verifier that cannot decide; well below Kafka's ``max.poll.interval`` of 300 s."""
+
+MESSAGE_LOOK: Final = 0.1
+"""How often it looks."""
+
+MESSAGE_PAUSE_MAX: Final = 5.0
+"""Longest pause before a message is taken again that could be neither handled nor refused."""

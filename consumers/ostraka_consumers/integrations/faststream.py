@@ -7,24 +7,42 @@
 
     app = FastStream(broker, lifespan=...)      # the lifespan runs: async with verifier: yield
 
-What is refused goes, byte for byte and with the reason in a header, to ``<topic>.rejected``, which must exist; only
-when that copy is acknowledged is the message acknowledged. If it cannot be written, the message is taken again later.
+The token stands in the header ``authorization: Bearer …``. ``reply_to`` is taken out before FastStream sees it: a
+sender must not choose where answers go with our credentials.
 
-If the verifier itself cannot decide (not ready, or without news for too long), that is not the message's fault: it
-waits here up to ``patience`` seconds, then is taken again, and is never refused for it.
+**Refused**, for the token's sake or a permission's, also one that the handler itself asks of its grant: the message
+goes, byte for byte and with the reason in a header, to ``<topic>.rejected``. That topic must exist, and needs the same
+protection as the other: it holds the same tokens. Only when the copy is acknowledged is the message done; publishers of
+the handler publish nothing.
 
-``AckPolicy.ACK``, ``NACK_ON_ERROR`` and ``MANUAL`` keep these promises. ``ACK_FIRST``, FastStream's default, commits
-before anything is done: if the process ends then, the message is lost. Batch subscribers are not supported.
+**Not decided**, because the verifier is not ready or has been without news for too long: not the message's fault. It
+waits here up to ``patience`` seconds and is then taken again, as is a message whose copy cannot be written. Its
+partition waits with it; nothing is lost and nothing accepted.
+
+``AckPolicy.ACK``, ``NACK_ON_ERROR``, ``REJECT_ON_ERROR`` and ``MANUAL`` keep these promises: at least once, so a copy
+may be written twice. ``ACK_FIRST``, FastStream's default, commits first: if the process ends while a message waits,
+that message is lost, as any message would be. Batch subscribers are stopped at their first batch: one message, one
+token, one grant.
+
+All subscribers of the broker are guarded. For those that must not be, such as one that reads ``<topic>.rejected``, use
+another broker, or give the middleware to a ``KafkaRouter`` instead.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+import random
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
-from random import SystemRandom
 from typing import Any, Final
 
-from ostraka_consumers.errors import ConfigurationError, NotReady, SourceError, Stale, VerificationError
+from ostraka_consumers import limits
+from ostraka_consumers.errors import (
+    ConfigurationError,
+    NotReady,
+    PermissionDenied,
+    Stale,
+    VerificationError,
+)
 from ostraka_consumers.grant import Grant
 from ostraka_consumers.verifier import Verifier
 from ostraka_schemas.topics import REJECTED_SUFFIX
@@ -33,22 +51,18 @@ from ._bearer import check_permissions, check_requirement
 from ._messages import Headers, bearer_token, harmless, rejection_headers
 
 try:
-    from aiokafka import AIOKafkaProducer, ConsumerRecord
+    from aiokafka import ConsumerRecord
     from faststream import BaseMiddleware, ContextRepo, StreamMessage
-    from faststream.exceptions import NackMessage
+    from faststream.exceptions import IgnoredException, StopConsume
+
+    from ._kafka import mark_done, take_again, write_copy
 except ImportError as error:
     raise ImportError('FastStream is missing: pip install "ostraka-consumers[faststream]"') from error
 
-PATIENCE: Final = 30.0
-"""Seconds a message waits here for a verifier that cannot decide; well below Kafka's max.poll.interval of 300 s."""
-
-_LOOK: Final = 0.1
-_PAUSE_MAX: Final = 5.0
-"""Seconds before a message that could not be rejected is taken again, at most; chance spreads them."""
+__all__ = ["OstrakaMiddleware", "current_grant", "requires"]
 
 _log: Final = logging.getLogger("ostraka.faststream")
 _grant: ContextVar[Grant] = ContextVar("ostraka_grant")
-_random: Final = SystemRandom()
 
 
 def current_grant() -> Grant:
@@ -83,13 +97,14 @@ def requires(*permissions: str) -> Callable[[], Awaitable[Grant]]:
 
 
 class OstrakaMiddleware:
-    """Verifies every message of a broker. Give it to ``KafkaBroker(middlewares=[…])``.
+    """Verifies every message of a broker or router. Give it to ``KafkaBroker(middlewares=[…])``.
 
     Args:
         verifier: decides; whoever made it starts and stops it.
         require: permissions that every message needs.
         rejected_topic: where refused messages of a topic go; ``<topic>.rejected`` by default.
         patience: seconds that a message waits while the verifier cannot decide.
+        jitter: picks the pause before a message is taken again, between 0 and its argument.
 
     Raises:
         ConfigurationError: a permission is not of the form ``resource:action``.
@@ -99,15 +114,19 @@ class OstrakaMiddleware:
         self,
         verifier: Verifier,
         *,
-        require: tuple[str, ...] = (),
+        require: Sequence[str] = (),
         rejected_topic: Callable[[str], str] = lambda topic: topic + REJECTED_SUFFIX,
-        patience: float = PATIENCE,
+        patience: float = limits.MESSAGE_PATIENCE,
+        jitter: Callable[[float], float] = lambda most: random.uniform(0, most),  # noqa: S311 - no secret
     ) -> None:
+        if isinstance(require, str):
+            raise ConfigurationError(f'require takes several permissions: ("{require}",)')
         check_permissions(require)
-        self.verifier = verifier
-        self.require = require
-        self.rejected_topic = rejected_topic
-        self.patience = patience
+        self.verifier: Final = verifier
+        self.require: Final = tuple(require)
+        self.rejected_topic: Final = rejected_topic
+        self.patience: Final = patience
+        self.jitter: Final = jitter
 
     def __call__(self, msg: Any, /, *, context: ContextRepo) -> "_MessageMiddleware":
         """Called by FastStream for each message."""
@@ -137,7 +156,18 @@ class OstrakaMiddleware:
             except (NotReady, Stale):
                 if asyncio.get_running_loop().time() >= deadline:
                     raise
-                await asyncio.sleep(_LOOK)
+                await asyncio.sleep(limits.MESSAGE_LOOK)
+
+
+class _NotHandled(IgnoredException):
+    """Ends the handling of a message that was refused or put off. Goes no further than our own middleware."""
+
+
+class _CannotGuard(ConfigurationError, StopConsume):
+    """Stops the subscriber: going on would lose messages, or handle them unverified."""
+
+    def __str__(self) -> str:
+        return Exception.__str__(self)
 
 
 class _MessageMiddleware(BaseMiddleware[Any, Any]):
@@ -147,58 +177,61 @@ class _MessageMiddleware(BaseMiddleware[Any, Any]):
         self._headers: Headers = ()
 
     async def on_receive(self) -> None:
-        record = self.msg
-        if isinstance(record, ConsumerRecord):
-            self._headers = record.headers
-            disarmed = harmless(record.headers)
-            if len(disarmed) != len(record.headers):
-                # FastStream fails on headers that are no text before anyone can act, and obeys reply_to. The record is
-                # frozen, but ours alone; its headers as they came are kept above.
-                object.__setattr__(record, "headers", disarmed)
+        """Keep the headers as they came, and let FastStream see only those that can do no harm.
+
+        It fails on headers that are no text before anybody can act on the message, and it obeys ``reply_to``.
+        """
+        if isinstance(self.msg, ConsumerRecord):
+            self._headers = self.msg.headers
+            self.msg.headers = harmless(self.msg.headers)
+        elif isinstance(self.msg, tuple | list):
+            for record in self.msg:
+                record.headers = harmless(record.headers)
 
     async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: StreamMessage[Any]) -> Any:
         record = msg.raw_message
         if not isinstance(record, ConsumerRecord):
-            raise ConfigurationError("batch subscribers are not supported: one message, one token, one grant")
+            raise await self._stop(msg, "batch subscribers are not supported: one message, one token, one grant")
         try:
-            token = _grant.set(await self._owner.decide_patiently(self._headers))
+            grant = await self._owner.decide_patiently(self._headers)
         except (NotReady, Stale) as error:
-            raise await self._again(f"the verifier cannot decide: {error}") from error
+            raise await self._put_off(msg, f"the verifier cannot decide: {error}") from error
         except VerificationError as error:
-            return await self._reject(record, msg, error)
+            raise await self._refuse(record, msg, error) from error
+        token = _grant.set(grant)
         try:
             return await call_next(msg)
-        except VerificationError as error:
-            return await self._reject(record, msg, error)
+        except PermissionDenied as error:
+            raise await self._refuse(record, msg, error) from error
         finally:
             _grant.reset(token)
 
-    async def _reject(
+    async def after_processed(self, exc_type: type[BaseException] | None = None, *_details: object) -> bool | None:
+        """Let nobody further out mistake a refusal for a failure."""
+        return exc_type is _NotHandled
+
+    async def _refuse(
         self, record: "ConsumerRecord[Any, Any]", msg: StreamMessage[Any], error: VerificationError
-    ) -> None:
+    ) -> Exception:
         topic = self._owner.rejected_topic(record.topic)
         headers = rejection_headers(self._headers, error.code, self._owner.verifier.clock.now().wall)
-        producer = _raw_producer(self.context)
         try:
-            await producer.send_and_wait(topic, value=record.value, key=record.key, headers=headers)
-        except Exception as failure:
-            raise await self._again(f"cannot write to {topic}: {type(failure).__name__}: {failure}") from failure
-        _log.info("refused a message of %s at offset %d: %s", record.topic, record.offset, error.code)
-        await msg.ack()
+            await write_copy(self.context, topic, record, headers)
+        except ConfigurationError as failure:
+            return await self._stop(msg, str(failure))
+        except Exception as failure:  # noqa: BLE001 - whatever it is, there is no copy
+            return await self._put_off(msg, f"cannot write to {topic}: {type(failure).__name__}: {failure}")
+        _log.info("refused %s[%d] at offset %d: %s", record.topic, record.partition, record.offset, error.code)
+        await mark_done(msg)
+        return _NotHandled()
 
-    async def _again(self, reason: str) -> NackMessage:
+    async def _put_off(self, msg: StreamMessage[Any], reason: str) -> Exception:
         _log.warning("a message will be taken again: %s", reason)
-        await asyncio.sleep(_random.uniform(0, _PAUSE_MAX))
-        return NackMessage()
+        await asyncio.sleep(self._owner.jitter(limits.MESSAGE_PAUSE_MAX))
+        await take_again(msg)
+        return _NotHandled()
 
-
-def _raw_producer(context: ContextRepo) -> AIOKafkaProducer:
-    """aiokafka's producer under FastStream's broker: FastStream's own has headers of text only, each name once."""
-    broker = context.get("broker")
-    try:
-        producer = broker.config.producer._producer.producer  # noqa: SLF001 - there is no public way
-    except AttributeError as error:
-        raise SourceError("no Kafka producer in this broker: refused messages cannot be handed on") from error
-    if not isinstance(producer, AIOKafkaProducer):
-        raise SourceError("no Kafka producer in this broker: refused messages cannot be handed on")
-    return producer
+    async def _stop(self, msg: StreamMessage[Any], reason: str) -> Exception:
+        _log.critical("a subscriber stops: %s", reason)
+        await take_again(msg)
+        return _CannotGuard(reason)

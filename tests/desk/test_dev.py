@@ -39,6 +39,26 @@ def test_it_ends_with_everything_it_started(number: signal.Signals, tmp_path: Pa
     assert list(tmp_path.iterdir()) == [], "no directory is left either"
 
 
+def test_the_commands_it_prints_can_be_pasted(tmp_path: Path) -> None:
+    with dev(temporary=tmp_path) as desk:
+        source, *rest = desk.found["commands"]
+        # Two of them end otherwise: the refusal is the point of one, the other one goes on until Ctrl-C.
+        assert rest[-1] == "ostraka watch"
+        script = [source, *rest[:-1], "echo verified=$?", "ostraka watch --count 1"]
+        done = subprocess.run(
+            ["bash", "-c", "\n".join(script)],
+            env=environment({}),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr
+    assert '"placed_by"' in done.stdout
+    assert f"verified={Exit.REFUSED.value}" in done.stdout
+    assert "root document" in done.stdout
+
+
 def test_kill_9_takes_everything_with_it(tmp_path: Path) -> None:
     with dev(temporary=tmp_path) as desk:
         desk.process.kill()

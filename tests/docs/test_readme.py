@@ -86,9 +86,9 @@ def test_by_hand(tmp_path: Path) -> None:
         )
     assert done.returncode == 0, done.stdout + done.stderr
     said = done.stdout
-    assert said.index('"order":{"order":1}') < said.index("cut off: permission orders:create")
-    assert said.index("cut off: permission orders:create") < said.index('"code":"permission_denied"')
-    assert "✗ permission orders:create" in said
+    told = ['"order":1,"placed_by"', "cut off: permission orders:create", '"code":"permission_denied"', "✗ permission"]
+    assert [part for part in told if part not in said] == [], said
+    assert sorted(told, key=said.index) == told
     assert "permission revoked  orders:create" in said
 
 

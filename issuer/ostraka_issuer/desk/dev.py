@@ -51,6 +51,7 @@ def variables(stack: Stack) -> dict[str, str]:
         "OSTRAKA_KAFKA": stack.kafka,
         "OSTRAKA_FEED_TOPIC": stack.feed_topic,
         "ORDERS": stack.api_url,
+        "JSON": "Content-Type: application/json",
     }
     if stack.made_home:
         found["OSTRAKA_PASSWORD"] = stack.options.password
@@ -70,7 +71,7 @@ def commands(settings: Path) -> tuple[tuple[str, str], ...]:
         ("alice's token", "TOKEN=$(ostraka login alice --show-token)"),
         (
             "an order",
-            'curl -sS "$ORDERS/orders" -H "Authorization: Bearer $TOKEN" -H "$JSON" -d "{}"',
+            'curl -sSw "\\n" "$ORDERS/orders" -H "Authorization: Bearer $TOKEN" -H "$JSON" -d "{}"',
         ),
         ("an operator", "ostraka login operator"),
         ("cut off", "ostraka revoke permission orders:create --reason stock-taking"),
@@ -95,6 +96,7 @@ def document(stack: Stack, settings: Path) -> Mapping[str, Any]:
         if stack.made_home
         else [],
         "password": stack.options.password if stack.made_home else None,
+        "commands": [command for _, command in commands(settings)],
         "processes": {service.name: service.pid for service in stack.services}
         | ({"broker": stack.broker.pid} if stack.broker is not None else {}),
     }

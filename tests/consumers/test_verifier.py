@@ -119,6 +119,17 @@ async def test_what_was_seen_before_is_remembered_and_still_asked_about(issuer: 
         verifier.verify(token)
 
 
+async def test_a_strict_route_bears_less_staleness(issuer: FakeIssuer, verifier: Verifier) -> None:
+    token = issuer.token()
+    issuer.clock.advance(16)
+    for _ in ("new", "seen before"):
+        with pytest.raises(Stale):
+            verifier.verify(token, max_staleness=15)
+        with pytest.raises(Stale):
+            verifier.verify(token, max_staleness=float("nan"))
+        assert verifier.verify(token, max_staleness=16).subject == "alice"
+
+
 async def test_what_is_refused_is_not_remembered_and_betrays_nothing(issuer: FakeIssuer, verifier: Verifier) -> None:
     old = issuer.token()
     verifier.deliver(issuer.cut_everyone())

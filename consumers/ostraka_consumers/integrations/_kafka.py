@@ -29,16 +29,16 @@ async def write_copy(
     """
     broker = context.get("broker")
     producer = broker.config.producer if isinstance(broker, KafkaBroker) else None
+    if not producer:
+        raise ConfigurationError(NO_PRODUCER)
     if isinstance(producer, AioKafkaFastProducerImpl):
         # FastStream's own publish() knows headers of text only, each name once.
         raw: AIOKafkaProducer = producer._producer.producer  # noqa: SLF001 - there is no public way
         await raw.send_and_wait(topic, value=record.value, key=record.key, headers=list(headers))
-    elif isinstance(broker, KafkaBroker) and producer:
+    else:
         # A TestKafkaBroker: as much as it can carry.
         text = {name: value.decode("utf-8", "replace") for name, value in headers if value is not None}
         await broker.publish(record.value, topic, key=record.key or None, headers=text)
-    else:
-        raise ConfigurationError(NO_PRODUCER)
 
 
 async def take_again(message: StreamMessage[Any]) -> None:

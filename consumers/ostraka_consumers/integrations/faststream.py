@@ -21,8 +21,10 @@ partition waits with it; nothing is lost and nothing accepted.
 
 ``AckPolicy.ACK``, ``NACK_ON_ERROR``, ``REJECT_ON_ERROR`` and ``MANUAL`` keep these promises: at least once, so a copy
 may be written twice. ``ACK_FIRST``, FastStream's default, commits first: if the process ends while a message waits,
-that message is lost, as any message would be. Batch subscribers are stopped at their first batch: one message, one
-token, one grant.
+that message is lost, as any message would be.
+
+One message, one token, one grant: a batch subscriber gets nowhere and says so with every attempt, as does one whose
+broker has no producer (``consumer_only``) once it would have to refuse something.
 
 All subscribers of the broker are guarded. For those that must not be, such as one that reads ``<topic>.rejected``, use
 another broker, or give the middleware to a ``KafkaRouter`` instead.
@@ -53,7 +55,7 @@ from ._messages import Headers, bearer_token, harmless, rejection_headers
 try:
     from aiokafka import ConsumerRecord
     from faststream import BaseMiddleware, ContextRepo, StreamMessage
-    from faststream.exceptions import IgnoredException, StopConsume
+    from faststream.exceptions import IgnoredException
 
     from ._kafka import mark_done, take_again, write_copy
 except ImportError as error:
@@ -163,13 +165,6 @@ class _NotHandled(IgnoredException):
     """Ends the handling of a message that was refused or put off. Goes no further than our own middleware."""
 
 
-class _CannotGuard(ConfigurationError, StopConsume):
-    """Stops the subscriber: going on would lose messages, or handle them unverified."""
-
-    def __str__(self) -> str:
-        return Exception.__str__(self)
-
-
 class _MessageMiddleware(BaseMiddleware[Any, Any]):
     def __init__(self, owner: OstrakaMiddleware, msg: Any, context: ContextRepo) -> None:
         super().__init__(msg, context=context)
@@ -191,7 +186,7 @@ class _MessageMiddleware(BaseMiddleware[Any, Any]):
     async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: StreamMessage[Any]) -> Any:
         record = msg.raw_message
         if not isinstance(record, ConsumerRecord):
-            raise await self._stop(msg, "batch subscribers are not supported: one message, one token, one grant")
+            raise await self._unusable(msg, "batch subscribers are not supported: one message, one token, one grant")
         try:
             grant = await self._owner.decide_patiently(self._headers)
         except (NotReady, Stale) as error:
@@ -218,7 +213,7 @@ class _MessageMiddleware(BaseMiddleware[Any, Any]):
         try:
             await write_copy(self.context, topic, record, headers)
         except ConfigurationError as failure:
-            return await self._stop(msg, str(failure))
+            return await self._unusable(msg, str(failure))
         except Exception as failure:  # noqa: BLE001 - whatever it is, there is no copy
             return await self._put_off(msg, f"cannot write to {topic}: {type(failure).__name__}: {failure}")
         _log.info("refused %s[%d] at offset %d: %s", record.topic, record.partition, record.offset, error.code)
@@ -231,7 +226,7 @@ class _MessageMiddleware(BaseMiddleware[Any, Any]):
         await take_again(msg)
         return _NotHandled()
 
-    async def _stop(self, msg: StreamMessage[Any], reason: str) -> Exception:
-        _log.critical("a subscriber stops: %s", reason)
-        await take_again(msg)
-        return _CannotGuard(reason)
+    async def _unusable(self, msg: StreamMessage[Any], reason: str) -> Exception:
+        """For FastStream to show. Its StopConsume would leave the consumer open, and in its group."""
+        await self._put_off(msg, reason)
+        return ConfigurationError(reason)

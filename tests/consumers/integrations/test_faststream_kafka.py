@@ -1,0 +1,319 @@
+"""FastStream on Apache Kafka: what happens to messages that are refused, put off or hostile, and to their offsets."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker, KafkaMessage
+
+from ostraka_consumers import Verifier
+from ostraka_consumers.integrations.faststream import OstrakaMiddleware, current_grant
+from ostraka_consumers.sources._aiokafka import safe_stop
+from tests.consumers.sources.recording import eventually
+from tests.kafka.broker import Broker
+from tests.kafka.fixtures import FreshTopic
+from tests.kafka.topics import create_topic
+from tests.support.fake_issuer import FakeIssuer
+from tests.support.verifiers import ready_verifier
+
+pytestmark = pytest.mark.true_kafka
+
+Headers = Sequence[tuple[str, bytes | None]]
+EVERY_POLICY = [
+    AckPolicy.ACK,
+    AckPolicy.NACK_ON_ERROR,
+    AckPolicy.REJECT_ON_ERROR,
+    AckPolicy.MANUAL,
+    AckPolicy.ACK_FIRST,
+]
+
+
+@pytest.fixture
+def issuer() -> FakeIssuer:
+    return FakeIssuer()
+
+
+@pytest.fixture
+async def verifier(issuer: FakeIssuer) -> AsyncIterator[Verifier]:
+    verifier = await ready_verifier(issuer)
+    yield verifier
+    await verifier.stop()
+
+
+class World:
+    """A topic, the service that reads it, and what the service did."""
+
+    def __init__(self, kafka: Broker, topic: str, verifier: Verifier) -> None:
+        self.kafka = kafka
+        self.topic = topic
+        self.verifier = verifier
+        self.handled: list[tuple[Any, str]] = []
+
+    @contextlib.asynccontextmanager
+    async def service(
+        self, policy: AckPolicy = AckPolicy.ACK, *, patience: float = 30.0, batch: bool = False, **options: Any
+    ) -> AsyncIterator[KafkaBroker]:
+        guard = OstrakaMiddleware(self.verifier, patience=patience, jitter=lambda most: 0.0)
+        broker = KafkaBroker(
+            self.kafka.bootstrap,
+            middlewares=[guard],
+            acks="all",
+            allow_auto_create_topics=False,
+            request_timeout_ms=1_000,
+            logger=None,
+            **options,
+        )
+        subscriber: Any = broker.subscriber(
+            self.topic, group_id=self.topic, auto_offset_reset="earliest", ack_policy=policy, batch=batch
+        )
+
+        async def take_batch(orders: list[Any]) -> None:
+            self.handled.append((orders, "batch"))
+
+        async def take(order: Any, message: KafkaMessage) -> str:
+            self.handled.append((order, current_grant().subject))
+            if policy is AckPolicy.MANUAL:
+                await message.ack()
+            return "an answer"
+
+        subscriber(take_batch if batch else take)
+        await broker.start()
+        try:
+            yield broker
+        finally:
+            await broker.stop()
+
+    async def send(self, value: bytes | None, headers: Headers, key: bytes | None = b"key") -> None:
+        producer = AIOKafkaProducer(bootstrap_servers=self.kafka.bootstrap)
+        await producer.start()
+        try:
+            await producer.send_and_wait(self.topic, value, key=key, headers=list(headers))
+        finally:
+            await safe_stop(producer)
+
+    async def order(self, number: int, token: str) -> None:
+        await self.send(json.dumps({"order": number}).encode(), [("authorization", f"Bearer {token}".encode())])
+
+    async def committed(self) -> int | None:
+        async with _consumer(self.kafka, group_id=self.topic) as consumer:
+            offset: int | None = await consumer.committed(TopicPartition(self.topic, 0))
+            return offset
+
+    async def committed_is(self, offset: int) -> None:
+        async with _consumer(self.kafka, group_id=self.topic) as consumer:
+
+            async def moved() -> bool:
+                return bool(await consumer.committed(TopicPartition(self.topic, 0)) == offset)
+
+            await _until(moved)
+
+    async def rejected(self, count: int) -> list["ConsumerRecord[bytes, bytes]"]:
+        async with _consumer(self.kafka, f"{self.topic}.rejected") as consumer:
+            return [await asyncio.wait_for(consumer.getone(), 30) for _ in range(count)]
+
+
+@contextlib.asynccontextmanager
+async def _consumer(kafka: Broker, *topics: str, group_id: str | None = None) -> AsyncIterator[AIOKafkaConsumer]:
+    consumer = AIOKafkaConsumer(
+        *topics,
+        bootstrap_servers=kafka.bootstrap,
+        group_id=group_id,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+    )
+    await consumer.start()
+    try:
+        yield consumer
+    finally:
+        await safe_stop(consumer)
+
+
+async def _until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(30):
+        while not await condition():
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def world(kafka: Broker, fresh_topic: FreshTopic, verifier: Verifier) -> World:
+    topic = await fresh_topic("orders")
+    await create_topic(kafka.bootstrap, f"{topic}.rejected")
+    return World(kafka, topic, verifier)
+
+
+@pytest.fixture
+async def without_rejected_topic(kafka: Broker, fresh_topic: FreshTopic, verifier: Verifier) -> World:
+    return World(kafka, await fresh_topic("orders"), verifier)
+
+
+NASTY: Headers = [
+    ("a", b"1"),
+    ("a", b"2"),
+    ("null", None),
+    ("bytes", b"\xff\x00"),
+    ("reply_to", b"somewhere.else"),
+    ("content-type", b"application/json"),
+    ("ostraka-reason", b"none"),
+]
+
+
+@pytest.mark.parametrize(
+    ("value", "key", "headers", "reason"),
+    [
+        (b'{"order": 1}', b"key", [], b"no_token"),
+        (b'{"order": 1}', None, [], b"no_token"),
+        (b"\xff{broken", b"\xff\x00", [("authorization", b"Bearer a.b.c")], b"malformed"),
+        (None, b"key", [("authorization", b"Bearer a.b.c")], b"malformed"),
+        (b"", b"key", [("authorization", None)], b"malformed"),
+        (b"x", b"", [("authorization", b"\xff")], b"malformed"),
+        (b"x", b"key", [("authorization", b"Bearer \xff\xfe")], b"malformed"),
+    ],
+)
+async def test_what_is_refused_is_copied_byte_for_byte(
+    world: World, value: bytes | None, key: bytes | None, headers: Headers, reason: bytes
+) -> None:
+    before = [*NASTY, *headers]
+    await world.send(value, before, key)
+    async with world.service():
+        [copy] = await world.rejected(1)
+        await world.committed_is(1)
+    assert (copy.key, copy.value) == (key, value)
+    assert list(copy.headers[:-2]) == before
+    assert copy.headers[-2] == ("ostraka-reason", reason)
+    assert copy.headers[-1][0] == "ostraka-rejected-at"
+    assert world.handled == []
+
+
+async def test_two_good_tokens_in_one_message_are_refused(world: World, issuer: FakeIssuer) -> None:
+    value = f"Bearer {issuer.token()}".encode()
+    await world.send(b"{}", [("authorization", value), ("authorization", value)])
+    async with world.service():
+        [copy] = await world.rejected(1)
+    assert copy.headers[2] == ("ostraka-reason", b"malformed")
+    assert world.handled == []
+
+
+async def test_a_good_token_among_nasty_headers_is_handled_and_nothing_is_sent_where_the_sender_says(
+    world: World, kafka: Broker, fresh_topic: FreshTopic, issuer: FakeIssuer
+) -> None:
+    elsewhere = await fresh_topic("elsewhere")
+    bearer = f"Bearer {issuer.token()}".encode()
+    headers = [*NASTY, ("authorization", bearer), ("reply_to", elsewhere.encode())]
+    await world.send(b'{"order": 1}', headers)
+    await world.order(2, issuer.token())
+    # The subscriber was not told no_reply, and its handler returns something.
+    async with world.service():
+        await eventually(lambda: len(world.handled) == 2)
+        await world.committed_is(2)
+    assert world.handled == [({"order": 1}, "alice"), ({"order": 2}, "alice")]
+    async with _consumer(kafka) as consumer:
+        ends = await consumer.end_offsets([TopicPartition(elsewhere, 0), TopicPartition(f"{world.topic}.rejected", 0)])
+    assert set(ends.values()) == {0}
+
+
+async def test_good_and_refused_messages_keep_their_order(world: World, issuer: FakeIssuer) -> None:
+    good, cut = issuer.token(), issuer.token(sub="mallory")
+    world.verifier.deliver(issuer.cut_subject("mallory"))
+    for number in range(10):
+        await world.order(number, cut if number % 3 == 0 else good)
+    async with world.service():
+        await eventually(lambda: len(world.handled) == 6)
+        copies = await world.rejected(4)
+        await world.committed_is(10)
+    assert [order["order"] for order, _ in world.handled] == [1, 2, 4, 5, 7, 8]
+    assert [json.loads(copy.value or b"")["order"] for copy in copies] == [0, 3, 6, 9]
+    assert {dict(copy.headers)["ostraka-reason"] for copy in copies} == {b"revoked"}
+
+
+@pytest.mark.parametrize("policy", EVERY_POLICY)
+@pytest.mark.filterwarnings("ignore:.*REJECT_ON_ERROR.*")
+async def test_no_copy_no_progress(
+    without_rejected_topic: World, issuer: FakeIssuer, policy: AckPolicy, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = without_rejected_topic
+    await world.order(1, "a.b.c")
+    await world.order(2, issuer.token())
+    async with world.service(policy):
+        # It was tried twice, so it was not let go after the first time.
+        await eventually(lambda: caplog.text.count("cannot write to") >= 2)
+        if policy is not AckPolicy.ACK_FIRST:
+            assert await world.committed() in (None, 0)
+        assert world.handled == []
+        await create_topic(world.kafka.bootstrap, f"{world.topic}.rejected")
+        [copy] = await world.rejected(1)
+        await eventually(lambda: len(world.handled) == 1)
+        if policy is not AckPolicy.ACK_FIRST:
+            await world.committed_is(2)
+    assert json.loads(copy.value or b"") == {"order": 1}
+    assert world.handled == [({"order": 2}, "alice")]
+
+
+@pytest.mark.parametrize("policy", EVERY_POLICY)
+@pytest.mark.filterwarnings("ignore:.*REJECT_ON_ERROR.*")
+async def test_a_message_that_cannot_be_decided_waits_and_is_not_refused(
+    world: World, issuer: FakeIssuer, policy: AckPolicy, caplog: pytest.LogCaptureFixture
+) -> None:
+    issuer.clock.advance(100)
+    token = issuer.token()
+    await world.order(1, token)
+    await world.order(2, token)
+    async with world.service(policy, patience=0.1):
+        await eventually(lambda: caplog.text.count("the verifier cannot decide") >= 3)
+        assert world.handled == []
+        world.verifier.deliver(issuer.heartbeat())
+        await eventually(lambda: len(world.handled) == 2)
+        if policy is not AckPolicy.ACK_FIRST:
+            await world.committed_is(2)
+    assert [order["order"] for order, _ in world.handled] == [1, 2]
+    async with _consumer(world.kafka) as consumer:
+        rejected = TopicPartition(f"{world.topic}.rejected", 0)
+        assert await consumer.end_offsets([rejected]) == {rejected: 0}
+
+
+async def test_a_service_that_ends_while_a_message_waits_finds_it_again(world: World, issuer: FakeIssuer) -> None:
+    issuer.clock.advance(100)
+    await world.order(1, issuer.token())
+    looked = asyncio.Event()
+    real = world.verifier.verify
+
+    def verify(*args: Any, **options: Any) -> Any:
+        looked.set()
+        return real(*args, **options)
+
+    world.verifier.verify = verify  # type: ignore[method-assign]
+    async with world.service(graceful_timeout=0.2):
+        await asyncio.wait_for(looked.wait(), 30)
+    assert world.handled == []
+    world.verifier.deliver(issuer.heartbeat())
+    async with world.service():
+        await eventually(lambda: len(world.handled) == 1)
+
+
+@pytest.mark.parametrize("policy", [AckPolicy.ACK, AckPolicy.ACK_FIRST, AckPolicy.MANUAL])
+async def test_a_batch_subscriber_gets_nowhere_and_loses_nothing(
+    world: World, issuer: FakeIssuer, policy: AckPolicy, caplog: pytest.LogCaptureFixture
+) -> None:
+    await world.order(1, issuer.token())
+    async with world.service(policy, batch=True):
+        await eventually(lambda: caplog.text.count("batch subscribers are not supported") >= 3)
+    assert world.handled == []
+    assert await world.committed() in (None, 0)
+    async with world.service():
+        await eventually(lambda: len(world.handled) == 1)
+
+
+async def test_a_broker_without_a_producer_stands_still_at_the_first_refusal(
+    world: World, issuer: FakeIssuer, caplog: pytest.LogCaptureFixture
+) -> None:
+    await world.order(1, issuer.token())
+    await world.order(2, "a.b.c")
+    await world.order(3, issuer.token())
+    async with world.service(consumer_only=True):
+        await eventually(lambda: caplog.text.count("have to be written somewhere") >= 3)
+    assert [order["order"] for order, _ in world.handled] == [1]
+    assert await world.committed() == 1

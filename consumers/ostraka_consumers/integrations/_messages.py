@@ -37,9 +37,14 @@ def bearer_token(headers: Headers) -> bytes:
     return value[len(_SCHEME) :]
 
 
-def harmless(headers: Headers) -> tuple[tuple[str, bytes], ...]:
+def harmless(headers: Headers) -> Headers:
     """The headers a framework may see: text only, and nobody tells us where to send answers with our credentials."""
-    return tuple((name, value) for name, value in headers if value is not None and _is_harmless(name, value))
+    for name, value in headers:
+        if not _is_harmless(name, value):
+            break
+    else:
+        return headers
+    return tuple((name, value) for name, value in headers if _is_harmless(name, value))
 
 
 def rejection_headers(headers: Headers, reason: str, at: float) -> list[tuple[str, bytes | None]]:
@@ -47,8 +52,8 @@ def rejection_headers(headers: Headers, reason: str, at: float) -> list[tuple[st
     return [*headers, (REASON, reason.encode()), (REJECTED_AT, f"{at:.3f}".encode())]
 
 
-def _is_harmless(name: str, value: bytes) -> bool:
-    if name == REPLY_TO:
+def _is_harmless(name: str, value: bytes | None) -> bool:
+    if value is None or name == REPLY_TO:
         return False
     try:
         value.decode()

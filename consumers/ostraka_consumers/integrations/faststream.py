@@ -35,7 +35,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from ostraka_consumers import limits
 from ostraka_consumers.errors import (
@@ -151,12 +151,13 @@ class OstrakaMiddleware:
         Raises:
             VerificationError: ``NotReady`` and ``Stale`` only after ``patience``.
         """
-        deadline = asyncio.get_running_loop().time() + self.patience
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.patience
         while True:
             try:
                 return self.decide(headers)
             except (NotReady, Stale):
-                if asyncio.get_running_loop().time() >= deadline:
+                if loop.time() >= deadline:
                     raise
                 await asyncio.sleep(limits.MESSAGE_LOOK)
 
@@ -166,12 +167,17 @@ class _NotHandled(IgnoredException):
 
 
 class _MessageMiddleware(BaseMiddleware[Any, Any]):
+    """One for each message, so it is made of as few calls as can be."""
+
+    __slots__ = ("_headers", "_owner")
+
     def __init__(self, owner: OstrakaMiddleware, msg: Any, context: ContextRepo) -> None:
-        super().__init__(msg, context=context)
+        self.msg = msg
+        self.context = context
         self._owner = owner
         self._headers: Headers = ()
 
-    async def on_receive(self) -> None:
+    async def __aenter__(self) -> Self:
         """Keep the headers as they came, and let FastStream see only those that can do no harm.
 
         It fails on headers that are no text before anybody can act on the message, and it obeys ``reply_to``.
@@ -182,15 +188,20 @@ class _MessageMiddleware(BaseMiddleware[Any, Any]):
         elif isinstance(self.msg, tuple | list):
             for record in self.msg:
                 record.headers = harmless(record.headers)
+        return self
+
+    async def __aexit__(self, exc_type: type[BaseException] | None = None, *_details: object) -> bool:
+        """Let nobody further out mistake a refusal for a failure."""
+        return exc_type is _NotHandled
 
     async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: StreamMessage[Any]) -> Any:
         record = msg.raw_message
         if not isinstance(record, ConsumerRecord):
             raise await self._unusable(msg, "batch subscribers are not supported: one message, one token, one grant")
         try:
-            grant = await self._owner.decide_patiently(self._headers)
-        except (NotReady, Stale) as error:
-            raise await self._put_off(msg, f"the verifier cannot decide: {error}") from error
+            grant = self._owner.decide(self._headers)
+        except (NotReady, Stale):
+            grant = await self._wait(msg)
         except VerificationError as error:
             raise await self._refuse(record, msg, error) from error
         token = _grant.set(grant)
@@ -201,9 +212,13 @@ class _MessageMiddleware(BaseMiddleware[Any, Any]):
         finally:
             _grant.reset(token)
 
-    async def after_processed(self, exc_type: type[BaseException] | None = None, *_details: object) -> bool | None:
-        """Let nobody further out mistake a refusal for a failure."""
-        return exc_type is _NotHandled
+    async def _wait(self, msg: StreamMessage[Any]) -> Grant:
+        try:
+            return await self._owner.decide_patiently(self._headers)
+        except (NotReady, Stale) as error:
+            raise await self._put_off(msg, f"the verifier cannot decide: {error}") from error
+        except VerificationError as error:
+            raise await self._refuse(msg.raw_message, msg, error) from error
 
     async def _refuse(
         self, record: "ConsumerRecord[Any, Any]", msg: StreamMessage[Any], error: VerificationError

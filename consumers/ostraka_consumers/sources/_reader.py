@@ -80,9 +80,10 @@ class Reader:
         watch = Watch(self._timing, rereads, self._clock(), self._end)
         look_at = self._clock()
         while True:
-            trouble = await self._deliver(await self._next_records())
+            records = await self._next_records()
+            trouble = await self._deliver(records)
             # Not after each record: what a look costs, every process on the host would wait for.
-            if trouble is None and self._clock() >= look_at:
+            if trouble is None and (not records or self._clock() >= look_at):
                 trouble = watch.trouble(await self._look())
                 look_at = self._clock() + self._timing.check_every
             if trouble is not None:

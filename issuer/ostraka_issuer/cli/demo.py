@@ -1,9 +1,6 @@
 """``ostraka demo``: the story, measured."""
 
 import asyncio
-import shutil
-import tempfile
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,6 +17,7 @@ from .guard import guarded
 from .options import Json
 from .output import Output, standard_output
 from .passwords import generate_password
+from .workplace import workplace
 
 _STYLES = {Ending.PASSED: ("✓", "green"), Ending.FAILED: ("✗", "bold red"), Ending.SKIPPED: ("-", "yellow")}
 _MARGIN = " " * 12
@@ -48,10 +46,9 @@ def demo(
     if kafka_pid is not None and kafka is None:
         raise typer.BadParameter("there is no --kafka that it could belong to", param_hint="--kafka-pid")
     output = Output(as_json)
-    directory = Path(tempfile.mkdtemp(prefix="ostraka-demo-"))
-    with progress() as say:
+    with workplace("demo", output) as place, progress() as say:
         options = StackOptions(
-            directory=directory, kafka=kafka, topics=topic_prefix() if kafka else "", password=generate_password()
+            directory=place.path, kafka=kafka, topics=topic_prefix() if kafka else "", password=generate_password()
         )
 
         def tell(step: StepReport) -> None:
@@ -63,13 +60,10 @@ def demo(
         try:
             report = asyncio.run(until_signalled(story))
         except Ended as ended:
-            shutil.rmtree(directory, ignore_errors=True)
             raise KeyboardInterrupt from ended
+        place.keep = not report.passed
     output.result(report.to_dict(), _summary(report))
-    if report.passed:
-        shutil.rmtree(directory, ignore_errors=True)
-    else:
-        output.note(f"the logs of every process are in {directory}")
+    if not report.passed:
         raise typer.Exit(Exit.FAILED)
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from .guard import guarded
 from .options import Json
 from .output import Output, pairs, standard_error
 from .passwords import generate_password
+from .workplace import workplace
 
 RealKafka = Annotated[
     str | None,
@@ -46,9 +46,9 @@ def dev(
         ostraka dev --home ./issuer --kafka localhost:9092
     """
     output = Output(as_json)
-    with tempfile.TemporaryDirectory(prefix="ostraka-dev-") as name, progress() as say:
+    with workplace("dev", output) as place, progress() as say:
         options = StackOptions(
-            directory=Path(name),
+            directory=place.path,
             home=None if home is None else home.expanduser().absolute(),
             kafka=kafka,
             # A new issuer cannot go on with another's feed.

@@ -77,7 +77,7 @@ async def test_another_record_at_the_place_means_another_log(kafka: Broker, fres
     topic = await fresh_topic("feed")
     await produce(kafka.bootstrap, topic, numbered(1, 5))
     sink = RecordingSink()
-    async with opened(kafka, topic, sink, Place(2, b"something else")) as reader:
+    async with opened(kafka, topic, sink, Place(0, b"something else")) as reader:
         trouble = await reader.follow(Rereads(BRISK))
     assert trouble.from_beginning
     assert (sink.delivered, reader.place) == ([], None)

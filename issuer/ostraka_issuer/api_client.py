@@ -34,6 +34,7 @@ class Announced:
         txn: names the request.
         committed_at: seconds since the epoch.
         epoch, seq: place in the feed; ``seq`` is ``None`` if it has none yet. It will get one.
+        published: whether the broker has acknowledged it. What is not is sent as soon as the broker can be reached.
         rest: further members of the answer.
     """
 
@@ -41,6 +42,7 @@ class Announced:
     committed_at: float
     epoch: int
     seq: int | None
+    published: bool
     rest: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -183,7 +185,7 @@ def _tokens(body: Mapping[str, Any]) -> Tokens:
 def _announced(body: dict[str, Any]) -> Announced:
     try:
         txn, committed_at = str(body.pop("txn")), float(body.pop("committed_at"))
-        epoch, seq = int(body.pop("epoch") or 0), body.pop("seq")
+        epoch, seq, published = int(body.pop("epoch") or 0), body.pop("seq"), body.pop("published") is True
     except (KeyError, TypeError, ValueError) as error:
         raise IssuerRefused("this is no answer of an issuer: txn or seq is missing in it", 200, None) from error
-    return Announced(txn, committed_at, epoch, None if seq is None else int(seq), body)
+    return Announced(txn, committed_at, epoch, None if seq is None else int(seq), published, body)

@@ -53,7 +53,7 @@ async def test_refusals_say_why(answer: httpx.Response, message: str, denial: bo
 
 
 async def test_committed_without_a_place_yet() -> None:
-    body = {"txn": "t", "epoch": None, "seq": None, "committed_at": 12.5, "sessions_ended": 2}
+    body = {"txn": "t", "epoch": None, "seq": None, "published": False, "committed_at": 12.5, "sessions_ended": 2}
     async with client(httpx.Response(202, json=body)) as api:
         done = await api.revoke("token", {"kind": "all"})
     assert (done.txn, done.seq, done.committed_at, done.rest) == ("t", None, 12.5, {"sessions_ended": 2})

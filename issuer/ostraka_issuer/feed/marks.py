@@ -12,7 +12,7 @@ from ostraka_schemas.records import Position
 
 from ..errors import StoreUnavailable
 from ..failpoints import hit
-from ..limits import FEED_MARK, FEED_POLL
+from ..limits import FEED_MARK, FEED_POLL, FEED_WAITERS
 from .log import FeedLog
 
 logger = logging.getLogger(__name__)
@@ -30,6 +30,7 @@ class Marks:
         self._log = log
         self._clock = clock
         self._until: Position | None = None
+        self._waiting: list[tuple[Position, asyncio.Future[None]]] = []
         self._written: Position | None = None
         self._turn = asyncio.Lock()
         self._news = asyncio.Event()
@@ -43,6 +44,24 @@ class Marks:
         """The record at ``position`` was acknowledged, and all before it."""
         self._until = position
         self._news.set()
+        for waited, future in self._waiting:
+            if waited <= position and not future.done():
+                future.set_result(None)
+
+    async def reached(self, position: Position, timeout: float) -> bool:
+        """Whether the topic has the record at ``position``, waiting for it at most ``timeout`` seconds."""
+        if self._has(position) or len(self._waiting) >= FEED_WAITERS:
+            return self._has(position)
+        entry = position, asyncio.get_running_loop().create_future()
+        self._waiting.append(entry)
+        try:
+            await asyncio.wait({entry[1]}, timeout=timeout)
+        finally:
+            self._waiting.remove(entry)
+        return self._has(position)
+
+    def _has(self, position: Position) -> bool:
+        return self._until is not None and self._until >= position
 
     async def load(self) -> None:
         """Begin with what the database says. Raises StoreUnavailable."""

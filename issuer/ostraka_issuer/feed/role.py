@@ -13,7 +13,7 @@ from ostraka_schemas.jwk import SigningKey
 from ostraka_schemas.records import Head, Position
 
 from ..errors import FeedAheadError, FeedDown, StoreUnavailable
-from ..limits import FEED_HEAD_START
+from ..limits import FEED_HEAD_START, FEED_PROMPT
 from ..settings import IssuerSettings
 from ..store import Store
 from .follower import Beat, Followers
@@ -174,6 +174,13 @@ class FeedRole:
         if self._task is None or self._task.done():
             raise self._down()
         return await self._places.find(txn, timeout)
+
+    async def is_published(self, position: Position) -> bool:
+        """Whether the broker has acknowledged the record at ``position``.
+
+        Waits a moment for it while a broker is there, and not at all while none is.
+        """
+        return await self._marks.reached(position, FEED_PROMPT if self._publisher.is_connected else 0)
 
     async def state(self) -> FeedState:
         """How the feed is doing.

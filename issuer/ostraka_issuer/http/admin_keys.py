@@ -12,7 +12,7 @@ from ostraka_issuer.keys.schedule import choose_signer
 from ostraka_issuer.runtime import Issuer
 from ostraka_schemas.limits import KID_MAX_CHARS
 
-from .confirm import place_of
+from .confirm import confirm
 from .context import TheIssuer
 from .models import Compromise, KeyChanged, KeyList, ListedKey, Rotation
 from .strict import StrictRoute
@@ -64,13 +64,14 @@ async def compromise(kid: Kid, response: Response, issuer: TheIssuer, body: Comp
 
 
 async def _answer(issuer: Issuer, change: KeyChange, response: Response) -> KeyChanged:
-    place = await place_of(issuer, change.txn)
-    response.status_code = 202 if place is None else 200
+    confirmed = await confirm(issuer, change.txn)
+    response.status_code = confirmed.http_status
     successor = change.successor
     return KeyChanged(
         txn=change.txn,
-        epoch=None if place is None else place.epoch,
-        seq=None if place is None else place.seq,
+        epoch=confirmed.epoch,
+        seq=confirmed.seq,
+        published=confirmed.published,
         committed_at=change.committed_at,
         kid=change.kid,
         signs_with=None if successor is None else successor.kid,

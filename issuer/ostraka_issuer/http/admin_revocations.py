@@ -19,7 +19,7 @@ from ostraka_schemas.events import (
 )
 from ostraka_schemas.limits import ID_MAX_CHARS
 
-from .confirm import place_of
+from .confirm import confirm
 from .context import TheIssuer
 from .models import (
     ListedRevocation,
@@ -43,12 +43,13 @@ _NOT_REVOCATIONS = (KeySetChanged.uri, RootPublished.uri)
 async def revoke(body: Revocation, response: Response, issuer: TheIssuer) -> RevocationDone:
     """Cut off a token, session, subject, client, permission or everyone. 202: committed, its place will follow."""
     done = await _carry_out(issuer, body)
-    place = await place_of(issuer, done.txn)
-    response.status_code = 202 if place is None else 200
+    confirmed = await confirm(issuer, done.txn)
+    response.status_code = confirmed.http_status
     return RevocationDone(
         txn=done.txn,
-        epoch=None if place is None else place.epoch,
-        seq=None if place is None else place.seq,
+        epoch=confirmed.epoch,
+        seq=confirmed.seq,
+        published=confirmed.published,
         committed_at=done.committed_at,
         sessions_ended=done.sessions,
         grants_removed=done.grants,
@@ -93,6 +94,7 @@ def listed(intent: Intent) -> ListedRevocation:
         txn=intent.txn,
         epoch=None if intent.position is None else intent.position.epoch,
         seq=None if intent.position is None else intent.position.seq,
+        published=intent.published,
         committed_at=intent.committed_at,
         kind=kind,
         target=target,

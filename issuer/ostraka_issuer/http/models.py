@@ -109,12 +109,14 @@ class Tokens(BaseModel):
 class Committed(BaseModel):
     """A committed change. ``epoch`` and ``seq`` are its place in the feed, ``null`` while it waits for one.
 
+    ``published``: the broker has acknowledged it; what it has not is sent as soon as it can be reached.
     ``committed_at``, seconds since the epoch, was read just after the commit.
     """
 
     txn: str
     epoch: int | None
     seq: int | None
+    published: bool
     committed_at: float
 
 

@@ -16,7 +16,7 @@ from .tables import FEED_RECORDS, INTENTS
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A stored intent. ``position`` is ``None`` until it has a place in the feed."""
+    """A stored intent; ``position`` is ``None`` until it has a place in the feed, ``published`` says if the topic has it."""
 
     txn: str
     subject: dict[str, Any]
@@ -24,6 +24,7 @@ class Intent:
     event: dict[str, Any]
     committed_at: float
     position: Position | None
+    published: bool
 
 
 async def add_intent(tx: Transaction, *, txn: str, subject: SubjectIdentifier, event: Event, now: float) -> None:
@@ -55,7 +56,7 @@ async def list_intents(
         before: only those older than the intent of this txn; an unknown one means no older ones.
     """
     query = (
-        select(INTENTS, FEED_RECORDS.c.epoch, FEED_RECORDS.c.seq.label("record_seq"))
+        select(INTENTS, FEED_RECORDS.c.epoch, FEED_RECORDS.c.seq.label("record_seq"), FEED_RECORDS.c.published_at)
         .outerjoin(FEED_RECORDS, FEED_RECORDS.c.txn == INTENTS.c.txn)
         .where(INTENTS.c.event_uri.not_in(without))
         .order_by(INTENTS.c.id.desc())
@@ -71,6 +72,7 @@ async def list_intents(
             event=row.event,
             committed_at=row.committed_at,
             position=None if row.epoch is None else Position(row.epoch, row.record_seq),
+            published=row.published_at is not None,
         )
         for row in (await tx.execute(query)).all()
     ]

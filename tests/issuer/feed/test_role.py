@@ -5,10 +5,11 @@ import asyncio
 import pytest
 from sqlalchemy import update
 
-from ostraka_consumers.clock import ManualClock
+from ostraka_consumers.clock import ManualClock, SystemClock
 from ostraka_issuer.errors import FeedAheadError, FeedDown, IntentSetAside
 from ostraka_issuer.feed import FeedRole
 from ostraka_issuer.feed.log import FeedLog
+from ostraka_issuer.feed.marks import Marks
 from ostraka_issuer.store import Store
 from ostraka_issuer.store.tables import INTENTS
 from ostraka_schemas.records import Heartbeat, Position, record_hash
@@ -163,3 +164,27 @@ async def test_marks_survive_a_restart(store: Store) -> None:
     assert await log.published() == Position(1, 1)
     await log.mark_unpublished(None)
     assert await log.published() is None
+
+
+async def test_whether_the_broker_has_it_is_told_without_waiting_while_none_is_there(
+    store: Store,
+) -> None:
+    async with FeedRole(store, KEY, NOBODY) as role:
+        await commit(store, "a")
+        role.wake()
+        place = await role.position_of("a", 5)
+        assert place is not None
+        assert not await role.is_published(place)
+
+
+async def test_marks_tell_those_who_wait_and_forget_those_who_do_not(store: Store) -> None:
+    marks = Marks(FeedLog(store), SystemClock())
+    waiting = asyncio.create_task(marks.reached(Position(1, 2), 5))
+    assert not await marks.reached(Position(1, 2), 0)
+    marks.note(Position(1, 1))
+    assert not waiting.done()
+    marks.note(Position(1, 3))
+    assert await waiting
+    assert await marks.reached(Position(1, 3), 0)
+    assert not await marks.reached(Position(1, 4), 0.01)
+    assert marks._waiting == []

@@ -1,6 +1,8 @@
 """A handler of events that takes orders from whoever may create them; each message carries its sender's token.
 
 OSTRAKA_ANCHOR=anchor.json OSTRAKA_KAFKA=kafka:9092 python orders_handler.py
+
+The topics ``orders`` and ``orders.rejected`` must be there; some brokers make them when they are first used.
 """
 
 import asyncio
@@ -32,5 +34,7 @@ async def lifespan() -> AsyncIterator[None]:
         yield
 
 
+app = FastStream(broker, lifespan=lifespan)
+
 if __name__ == "__main__":
-    asyncio.run(FastStream(broker, lifespan=lifespan).run())
+    asyncio.run(app.run())

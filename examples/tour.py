@@ -1,4 +1,4 @@
-"""From login to refusal, against a running system. Runs where the issuer's home is:
+"""From login to refusal, against a running system. Runs where the issuer's home is (``OSTRAKA_HOME``):
 
 python examples/tour.py http://127.0.0.1:8401
 """
@@ -48,4 +48,6 @@ async def main(orders_url: str) -> int:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2 or "://" not in sys.argv[1]:
+        sys.exit(__doc__)
     sys.exit(asyncio.run(main(*sys.argv[1:])))

@@ -26,4 +26,6 @@ async def main() -> int:
 
 
 if __name__ == "__main__":
+    if sys.stdin.isatty() or not {"OSTRAKA_ANCHOR", "OSTRAKA_KAFKA"} <= os.environ.keys():
+        sys.exit(__doc__)
     sys.exit(asyncio.run(main()))

@@ -16,7 +16,7 @@ from .tables import FEED_RECORDS, INTENTS
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A stored intent; ``position`` is ``None`` until it has a place in the feed, ``published`` says if the topic has it."""
+    """A stored intent. It has a ``position`` once it is in the feed, and is ``published`` once the topic has it."""
 
     txn: str
     subject: dict[str, Any]

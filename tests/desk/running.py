@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ostraka_issuer.desk.ports import find_free_port
 from tests.cli.terminal import command, environment
 
 
@@ -28,8 +29,10 @@ class Desk:
 @contextmanager
 def dev(*arguments: str, temporary: Path) -> Iterator[Desk]:
     """Start one and wait until it says that it runs; it is killed at the end if it still does."""
+    # Ports of its own: another desk may run on this machine.
+    ports = ["--issuer-port", str(find_free_port()), "--api-port", str(find_free_port())]
     process = subprocess.Popen(
-        command("dev", "--json", *arguments),
+        command("dev", "--json", *ports, *arguments),
         env=environment({"TMPDIR": str(temporary)}),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -132,6 +132,14 @@ def test_it_runs_on_a_kafka_that_is_there(kafka: Broker, tmp_path: Path) -> None
         until_gone(desk.found["processes"].values())
 
 
+def test_an_issuer_that_cannot_listen_is_not_taken_for_the_one_that_answers_there(tmp_path: Path) -> None:
+    with dev(temporary=tmp_path) as first:
+        port = first.found["issuer"].rpartition(":")[2]
+        ran = run("dev", "--issuer-port", port, env={"TMPDIR": str(tmp_path)}, seconds=PATIENCE)
+    assert ran.code == Exit.FAILED
+    assert f"cannot listen on 127.0.0.1:{port}" in ran.err
+
+
 def test_a_kafka_that_is_not_there(tmp_path: Path) -> None:
     begun = time.monotonic()
     ran = run("dev", "--json", "--kafka", "127.0.0.1:1", env={"TMPDIR": str(tmp_path)}, seconds=PATIENCE)

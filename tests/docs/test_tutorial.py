@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ostraka_issuer.desk.ports import find_free_port
 from tests.cli.terminal import environment
 from tests.desk.running import dev
 from tests.docs.pages import ROOT, blocks
@@ -35,7 +36,9 @@ def bash(script: str, directory: Path) -> subprocess.CompletedProcess[str]:
 def test_it_works_from_the_first_to_the_last_command(tmp_path: Path) -> None:
     (tmp_path / "run").symlink_to(ROOT / "run")
     alice = f"export OSTRAKA_PASSWORD={shlex.quote(PASSWORD)}\n"
-    made = bash(f"set -e\n{INIT}{alice}{USERS}", tmp_path)
+    # Another port: another desk may run on this machine.
+    init = INIT.replace("8400", str(find_free_port()))
+    made = bash(f"set -e\n{init}{alice}{USERS}", tmp_path)
     assert made.returncode == 0, made.stdout + made.stderr
     (ops_password,) = re.findall(r"operator ops, password (\S+)", made.stdout)
     assert "alice made: orders:create reports:read" in made.stdout

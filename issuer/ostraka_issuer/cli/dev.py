@@ -33,9 +33,17 @@ def dev(
     home: Annotated[
         Path | None, typer.Option("--home", help="Keep the issuer here. [default: a temporary directory]")
     ] = None,
+    issuer_port: Annotated[
+        int | None, typer.Option("--issuer-port", min=1, max=65535, help="Where the issuer listens. [default: 8400]")
+    ] = None,
+    api_port: Annotated[
+        int | None, typer.Option("--api-port", min=1, max=65535, help="Where the orders api listens. [default: 8401]")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Start everything on this machine: a broker, the issuer, and two orders services. Ctrl-C ends all of it.
+
+    A default port that is taken is replaced by a free one.
 
     The users are alice (orders:create, orders:read, reports:read), bob (orders:*, reports:read) and operator.
 
@@ -53,8 +61,8 @@ def dev(
             kafka=kafka,
             # A new issuer cannot go on with another's feed.
             topics=topic_prefix() if kafka and home is None else "",
-            issuer_port=desk.preferred(desk.ISSUER_PORT),
-            api_port=desk.preferred(desk.API_PORT),
+            issuer_port=issuer_port or desk.preferred(desk.ISSUER_PORT),
+            api_port=api_port or desk.preferred(desk.API_PORT),
             password=generate_password(),
         )
 

@@ -19,7 +19,7 @@ class Workplace:
 
 @contextmanager
 def workplace(name: str, output: Output) -> Iterator[Workplace]:
-    """A directory for the block; it stays if an error leaves the block or somebody sets ``keep``."""
+    """A directory for the block; what is in it stays if an error leaves the block or somebody sets ``keep``."""
     place = Workplace(Path(tempfile.mkdtemp(prefix=f"ostraka-{name}-")))
     try:
         yield place
@@ -27,7 +27,7 @@ def workplace(name: str, output: Output) -> Iterator[Workplace]:
         place.keep = True
         raise
     finally:
-        if place.keep:
+        if place.keep and any(place.path.iterdir()):
             output.note(f"the logs of every process are in {place.path}")
         else:
             shutil.rmtree(place.path, ignore_errors=True)

@@ -53,15 +53,25 @@ class Service:
         except OSError as error:
             raise DeskError(f"cannot start {self.name}: {error.strerror}") from error
 
-    async def until(self, ready: Callable[[], Awaitable[bool]], within: float = READY_SECONDS) -> None:
+    async def until(
+        self,
+        ready: Callable[[], Awaitable[bool]],
+        *,
+        beside: Sequence["Service"] = (),
+        within: float = READY_SECONDS,
+    ) -> None:
         """Wait until ``ready`` says so.
 
+        Args:
+            beside: others that must run meanwhile.
+
         Raises:
-            DeskError: it ended before, or was not ready in time.
+            DeskError: it, or another one, ended before, or it was not ready in time.
         """
         deadline = time.monotonic() + within
         while not await ready():
-            self.check()
+            for service in (*beside, self):
+                service.check()
             if time.monotonic() >= deadline:
                 raise DeskError(f"{self.name} was not ready within {within:.0f} s. {self.last_words()}")
             await asyncio.sleep(POLL_SECONDS)

@@ -13,7 +13,6 @@ import httpx
 
 from ostraka_consumers.anchor import TrustAnchor
 from ostraka_issuer.accounts.offline import open_accounts
-from ostraka_issuer.api_client import ApiClient
 from ostraka_issuer.home import Home
 from ostraka_issuer.provision import create_home
 from ostraka_issuer.settings import IssuerSettings, load_settings
@@ -31,6 +30,8 @@ EMBEDDED_FETCH_WAIT_MS: Final = 10
 
 KAFKA_FETCH_WAIT_MS: Final = 500
 ANSWER_SECONDS: Final = 2.0
+LISTENS: Final = "the issuer listens on"
+"""What `ostraka serve` says when it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,14 +151,13 @@ class Stack:
         issuer = self._add(self._issuer())
         handler = self._add(self._handler())
         api = self._add(self._api("orders api", self.api_port))
-        async with ApiClient(self.issuer_url) as client:
-            await issuer.until(client.is_ready)
-        await self._until_it_answers(api, self.api_url)
+        await self._until_it_answers(issuer, self.issuer_url, LISTENS)
+        await self._until_it_answers(api, self.api_url, READY)
 
         async def consumes() -> bool:
             return handler.has_said(READY)
 
-        await handler.until(consumes)
+        await handler.until(consumes, beside=self._services)
 
     async def _stop(self) -> None:
         await stop_all(self._services)
@@ -183,19 +183,22 @@ class Stack:
         port = find_free_port()
         service = self._add(self._api(f"orders api on port {port}", port))
         url = f"http://{LOCALHOST}:{port}"
-        await self._until_it_answers(service, url)
+        await self._until_it_answers(service, url, READY)
         return url
 
-    async def _until_it_answers(self, service: Service, url: str) -> None:
+    async def _until_it_answers(self, service: Service, url: str, words: str) -> None:
+        """Wait until the service is ready: it says so itself, as another process may answer at its URL."""
         async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=ANSWER_SECONDS) as http:
 
             async def answers() -> bool:
+                if not service.has_said(words):
+                    return False
                 try:
                     return (await http.get("/readyz")).status_code == httpx.codes.OK
                 except httpx.HTTPError:
                     return False
 
-            await service.until(answers)
+            await service.until(answers, beside=self._services)
 
     def _own_topics(self) -> list[str]:
         orders = self.orders

@@ -122,7 +122,7 @@ def test_users_are_made_and_granted_in_the_home(desk: Desk) -> None:
     assert made.document["permissions"] == ["orders:*"]
     assert "exists already" in desk("users", "add", "alice", "--password-stdin", stdin=PASSWORD).err
     assert "no password" in desk("users", "add", "bob").err
-    assert desk("users", "add", "bob", "-p", "nonsense", "--password-stdin", stdin=PASSWORD).code == Exit.FAILED
+    assert desk("users", "add", "bob", "-p", "nonsense", "--password-stdin", stdin=PASSWORD).code == Exit.USAGE
     granted = desk("users", "grant", "alice", "-p", "reports:read", "--json")
     assert granted.document["permissions"] == ["orders:*", "reports:read"]
     (listed,) = desk("users", "list", "--json").document["users"]
@@ -148,6 +148,7 @@ async def test_a_token_from_login_to_refusal(served: Desk) -> None:
     done = served("revoke", "permission", "orders:create", "--reason", "stock-taking", "--json")
     assert done.code == Exit.OK, done
     assert done.document["grants_removed"] == 1
+    assert done.document["published"] is True
     assert done.document["committed_at"] == pytest.approx(time.time(), abs=60)
     refused = served(*asked)
     assert refused.code == Exit.REFUSED
@@ -209,6 +210,11 @@ async def test_watch_shows_the_verified_feed(served: Desk) -> None:
     assert [record["seq"] for record in records] == [1, 2, 3]
     assert [record["event"] for record in records] == ["root document", "keys", "user cut off"]
     assert records[2]["reason"] == "left"
+    assert records[2]["uri"].endswith("/session-revoked")
+    assert records[2]["subject"] == {"format": "iss_sub", "iss": served.url, "sub": records[2]["about"]}
+    assert records[2]["position"] == "1:3"
+    assert len(records[2]["prev"]) == 43
+    assert len(records[1]["content"]["keys"]) == 1
 
 
 async def test_watch_goes_on_until_it_is_interrupted(served: Desk) -> None:
@@ -233,6 +239,12 @@ async def test_serve_ends_in_order(desk: Desk, number: signal.Signals) -> None:
     desk("init")
     with desk.process("serve") as process:
         await until_ready(desk.url, process)
+        assert process.stderr is not None
+        line = ""
+        while "publishing the feed on" not in line:
+            line = await asyncio.to_thread(process.stderr.readline)
+            assert line, "it ended without a word of it"
+        assert desk.variables["OSTRAKA_FEED_TOPIC"] in line
         process.send_signal(number)
         _, err = await asyncio.to_thread(process.communicate, timeout=PATIENCE)
         assert process.returncode == 0, err

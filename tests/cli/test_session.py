@@ -2,6 +2,7 @@
 
 import json
 import stat
+import time
 from pathlib import Path
 
 import httpx
@@ -11,7 +12,8 @@ from ostraka_issuer import api_client
 from ostraka_issuer.api_client import Tokens
 from ostraka_issuer.cli.exits import Exit
 from ostraka_issuer.cli.guard import CommandError
-from ostraka_issuer.cli.session import Session, current
+from ostraka_issuer.cli.session import Session, current, with_login
+from tests.cli.terminal import invoke_beside
 
 NOW = 1_800_000_000.0
 URL = "http://127.0.0.1:1"
@@ -96,3 +98,21 @@ async def test_an_issuer_that_is_busy_does_not_end_the_login(tmp_path: Path, ans
     with pytest.raises(api_client.IssuerRefused):
         await current(path, NOW + 400)
     assert json.loads(path.read_text())["refresh_token"] == "refresh-1"
+
+
+async def test_who_may_not_do_it_is_told_as_whom_it_was_asked(tmp_path: Path, answers: list[httpx.Response]) -> None:
+    path = tmp_path / "session.json"
+    Session.begin(URL, "alice", Tokens("access-1", "refresh-1", 300, "sid-1"), time.time()).save(path)
+    answers.append(httpx.Response(403, json={"code": "permission_denied", "detail": "needs keys:read"}))
+    with pytest.raises(CommandError, match=r"alice, who is logged in at .* may not do this: needs keys:read") as error:
+        await with_login(path, lambda api, token: api.keys(token))
+    assert error.value.exit_code is Exit.REFUSED
+
+
+@pytest.mark.parametrize("answer", [httpx.Response(404, text="no"), httpx.Response(200, text="<p>hello</p>")])
+async def test_a_login_at_something_else(answer: httpx.Response, tmp_path: Path, answers: list[httpx.Response]) -> None:
+    answers.append(answer)
+    env = {"OSTRAKA_HOME": str(tmp_path), "OSTRAKA_PASSWORD": "correct horse"}
+    ran = invoke_beside("login", "alice", "--issuer", URL, env=env)
+    assert ran.code == Exit.UNREACHABLE
+    assert f"no Ostraka issuer at {URL}" in ran.err

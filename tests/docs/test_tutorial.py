@@ -1,5 +1,6 @@
 """The tutorial's commands, in its order."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -14,16 +15,18 @@ from tests.docs.pages import ROOT, blocks
 
 PAGE = ROOT / "docs" / "tutorial" / "first-steps.md"
 SECONDS = 170
+CACHES = {"UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR", str(Path.home() / ".cache" / "uv"))}
 PASSWORD = "correct horse battery staple"
 
-INIT, USERS, SERVE, TOKEN, CUT_OFF, KEYS = (block.text for block in blocks(PAGE, "bash"))
+INIT, USERS, SERVE, NEW_TERMINAL, TOKEN, CUT_OFF, KEYS = (block.text for block in blocks(PAGE, "bash"))
 
 
 def bash(script: str, directory: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["bash", "-c", script],
         cwd=directory,
-        env=environment({}),
+        # The issuer's home is made in the home directory; caches may stay where they are.
+        env=environment({"HOME": str(directory), **CACHES}),
         capture_output=True,
         text=True,
         timeout=SECONDS,
@@ -43,8 +46,11 @@ def test_it_works_from_the_first_to_the_last_command(tmp_path: Path) -> None:
     (ops_password,) = re.findall(r"operator ops, password (\S+)", made.stdout)
     assert "alice made: orders:create reports:read" in made.stdout
 
-    home = tmp_path / "issuer-home"
+    home = tmp_path / "ostraka-home"
     assert SERVE.startswith("./run ostraka serve --kafka ")
+    here, there = NEW_TERMINAL.splitlines()
+    assert here == INIT.splitlines()[0]
+    assert there == f"export OSTRAKA_KAFKA={SERVE.split()[-1]}"
     with dev("--home", str(home), temporary=tmp_path) as desk:
         start = f"source {shlex.quote(desk.found['settings'])}\n"
         login, *rest = CUT_OFF.splitlines()

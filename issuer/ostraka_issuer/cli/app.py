@@ -13,7 +13,16 @@ from .words import OPTIONS, Words
 app = typer.Typer(
     name="ostraka",
     cls=Words,
-    help="Sign short-lived tokens, and cut them off everywhere within milliseconds.",
+    help="""Sign short-lived tokens, and cut them off everywhere within milliseconds.
+
+Examples:
+
+    ostraka dev
+
+    ostraka login operator
+
+    ostraka revoke subject alice --reason "left the company"
+""",
     epilog=EPILOG,
     no_args_is_help=True,
     **OPTIONS | {"add_completion": True},

@@ -9,6 +9,7 @@ import typer
 
 from ostraka_consumers.errors import NotReady, Stale, VerificationError
 from ostraka_issuer.api_errors import IssuerRefused, IssuerUnreachable
+from ostraka_issuer.errors import BadRequest
 from ostraka_schemas.errors import OstrakaError
 
 from .exits import Exit
@@ -44,13 +45,14 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except OstrakaError as error:
             raise _end(str(error), exit_code_of(error)) from error
-        except KeyboardInterrupt as error:
+        except (KeyboardInterrupt, typer.Abort) as error:
+            # The prompt makes an Abort of Ctrl-C.
             raise _end("interrupted", Exit.INTERRUPTED) from error
         except BrokenPipeError as error:
             # Whoever reads our output has seen enough. Python would complain again while it closes the pipe.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             raise typer.Exit(Exit.OK) from error
-        except (typer.Exit, typer.Abort, typer.BadParameter):
+        except (typer.Exit, typer.BadParameter):
             raise
         except Exception as error:
             if os.environ.get(TRACEBACK_VARIABLE):
@@ -67,6 +69,8 @@ def exit_code_of(error: OstrakaError) -> Exit:
 
     if isinstance(error, CommandError):
         return error.exit_code
+    if isinstance(error, BadRequest):
+        return Exit.USAGE
     if isinstance(error, IssuerUnreachable):
         return Exit.UNREACHABLE
     if isinstance(error, (NotReady, Stale)):

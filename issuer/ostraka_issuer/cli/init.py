@@ -8,10 +8,13 @@ import typer
 from rich.text import Text
 
 from ostraka_issuer.accounts.offline import open_accounts
+from ostraka_issuer.accounts.passwords import Passwords
+from ostraka_issuer.home import Home
 from ostraka_issuer.provision import NewHome, create_home
 from ostraka_issuer.settings import IssuerSettings, load_settings
 
-from .guard import guarded
+from . import checks
+from .guard import CommandError, guarded
 from .options import HOME_DEFAULT, HomePath, Json, PasswordFromStdin
 from .output import Output
 from .passwords import generate_password, read_password
@@ -24,10 +27,21 @@ def init(
     home: HomePath = HOME_DEFAULT,
     issuer: Annotated[
         str | None,
-        typer.Option("--issuer", envvar="OSTRAKA_ISSUER", help="Identifier of the issuer: the URL it is reached at."),
+        typer.Option(
+            "--issuer",
+            envvar="OSTRAKA_ISSUER",
+            callback=checks.url,
+            help="Identifier of the issuer: the URL it is reached at.",
+        ),
     ] = None,
     operator: Annotated[
-        str | None, typer.Option("--operator", metavar="NAME", help="Also make a user who may revoke and rotate keys.")
+        str | None,
+        typer.Option(
+            "--operator",
+            metavar="NAME",
+            callback=checks.user_name,
+            help="Also make a user who may revoke and rotate keys.",
+        ),
     ] = None,
     password_stdin: PasswordFromStdin = False,
     as_json: Json = False,
@@ -43,6 +57,7 @@ def init(
         echo "$SECRET" | ostraka init --home /var/lib/ostraka --operator ops --password-stdin
     """
     settings = load_settings(home=home, issuer=issuer)
+    _see_that_it_is_free(settings.home)
     given = read_password(from_stdin=True) if password_stdin and operator else None
     password = given or generate_password()
     made = asyncio.run(_make(settings, operator, password))
@@ -53,11 +68,28 @@ def init(
 
 
 async def _make(settings: IssuerSettings, operator: str | None, password: str) -> NewHome:
+    if operator is not None:
+        await _check(password, settings)
     made = await create_home(settings)
     if operator is not None:
         async with open_accounts(settings) as accounts:
             await accounts.add_user(operator, password, OPERATOR_PERMISSIONS)
     return made
+
+
+async def _check(password: str, settings: IssuerSettings) -> None:
+    """Hash it once for nothing: a password that breaks a rule is refused before there is a home."""
+    passwords = Passwords(settings.password_profile)
+    try:
+        await passwords.hash(password)
+    finally:
+        await passwords.close()
+
+
+def _see_that_it_is_free(path: Path) -> None:
+    if path.is_dir() and any(path.iterdir()):
+        what = "is a home already" if Home(path).anchor.exists() else "is not empty"
+        raise CommandError(f"{path} {what}; choose another with --home (or OSTRAKA_HOME), or remove it first")
 
 
 def _document(made: NewHome, operator: str | None) -> dict[str, Any]:

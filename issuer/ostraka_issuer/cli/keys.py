@@ -1,28 +1,39 @@
 """``ostraka keys``: the keys that sign tokens."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.text import Text
 
 from ostraka_issuer.api_client import Announced, ApiClient
 from ostraka_issuer.home import Home
+from ostraka_issuer.limits import KEY_LEAD_MAX, KEY_LEAD_MIN
 
-from .exits import Exit
+from .announced import document_of, end, progress_of
+from .dashes import TakesId
 from .guard import guarded
 from .options import HOME_DEFAULT, HomePath, Json, Reason
-from .output import Output, headed
+from .output import Output
 from .session import with_login
 from .words import OPTIONS
 
 T = TypeVar("T")
 
 app = typer.Typer(
-    help="Keys that sign tokens; `ostraka login` first, as a user with keys:*.", no_args_is_help=True, **OPTIONS
+    help="""List, rotate and cut off the keys that sign tokens. `ostraka login` first, as a user with keys:*.
+
+Examples:
+
+    ostraka keys list
+
+    ostraka keys rotate
+""",
+    no_args_is_help=True,
+    **OPTIONS,
 )
 
 
@@ -41,11 +52,7 @@ def list_keys(
     """
     document = _with_login(home, lambda api, token: api.keys(token))
     rows = [row for row in document.get("keys", []) if everything or row.get("state") != "destroyed"]
-    table = headed("KEY", "ALG", "STATE", "SIGNS FROM", "UNTIL", "")
-    for row in rows:
-        signs = Text("signs now", style="green") if row.get("signs") else Text("")
-        table.add_row(row["kid"], row["alg"], row["state"], _time(row["nbf"]), _time(row["exp"]), signs)
-    Output(as_json).result({"keys": rows}, table)
+    Output(as_json).result({"keys": rows}, *(_line(row) for row in rows))
 
 
 @app.command()
@@ -53,7 +60,12 @@ def list_keys(
 def rotate(
     lead: Annotated[
         int | None,
-        typer.Option("--lead", help="Seconds for which the successor is published before it signs. [default: 86400]"),
+        typer.Option(
+            "--lead",
+            min=KEY_LEAD_MIN,
+            max=KEY_LEAD_MAX,
+            help="Seconds for which the successor is published before it signs. [default: as the issuer is set, a day]",
+        ),
     ] = None,
     home: HomePath = HOME_DEFAULT,
     as_json: Json = False,
@@ -70,7 +82,7 @@ def rotate(
     _announce(done, as_json, f"key {done.rest.get('signs_with') or done.rest.get('kid')}{when}")
 
 
-@app.command()
+@app.command(cls=TakesId)
 @guarded
 def compromise(
     kid: Annotated[str, typer.Argument(help="The key's id.")],
@@ -93,18 +105,18 @@ def _with_login(home: Path, call: Callable[[ApiClient, str], Awaitable[T]]) -> T
 
 
 def _announce(done: Announced, as_json: bool, what: str) -> None:
-    document = {
-        "txn": done.txn,
-        "epoch": done.epoch or None,
-        "seq": done.seq,
-        "committed_at": done.committed_at,
-        **done.rest,
-    }
-    where = "" if done.seq is None else f", announced at feed position {done.epoch}:{done.seq}"
-    Output(as_json).result(document, Text(f"{what}{where}"))
-    if done.seq is None:
-        Output(as_json).note("It is committed, but has no place in the feed yet: is the issuer well?")
-        raise typer.Exit(Exit.NOT_READY)
+    output = Output(as_json)
+    output.result(document_of(done), Text(f"{what}: {progress_of(done)}"))
+    end(done, output)
+
+
+def _line(row: Mapping[str, Any]) -> Text:
+    """Two lines a key: its whole name is needed to cut it off, and 80 columns are all that some have."""
+    text = Text.assemble((row["kid"], "bold"), f"  {row['alg']}  {row['state']}")
+    if row.get("signs"):
+        text.append(", signs now", style="green")
+    text.append(f"\n    for tokens from {_time(row['nbf'])} to {_time(row['exp'])}", style="dim")
+    return text
 
 
 def _time(seconds: int) -> str:

@@ -8,9 +8,10 @@ import typer
 from rich.text import Text
 
 from ostraka_consumers.anchor import TrustAnchor
-from ostraka_issuer.api_client import ApiClient
+from ostraka_issuer.api_client import ApiClient, IssuerRefused
 from ostraka_issuer.home import Home
 
+from . import checks
 from .exits import Exit
 from .guard import CommandError, guarded
 from .options import HOME_DEFAULT, HomePath, Json, PasswordFromStdin
@@ -18,13 +19,20 @@ from .output import Output
 from .passwords import read_password
 from .session import Session
 
+_OF_PROXIES = (502, 503, 504)
+
 
 @guarded
 def login(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="User name.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The user's name.")],
     issuer: Annotated[
         str | None,
-        typer.Option("--issuer", envvar="OSTRAKA_ISSUER", help="URL of the issuer. [default: as in HOME/anchor.json]"),
+        typer.Option(
+            "--issuer",
+            envvar="OSTRAKA_ISSUER",
+            callback=checks.url,
+            help="URL of the issuer. [default: as in HOME/anchor.json]",
+        ),
     ] = None,
     audience: Annotated[
         list[str], typer.Option("--audience", help="Whom the token is for; repeat for more. [default: all]")
@@ -83,11 +91,20 @@ def logout(home: HomePath = HOME_DEFAULT, as_json: Json = False) -> None:
 
 async def _login(url: str, name: str, password: str, audience: list[str]) -> Session:
     async with ApiClient(url) as api:
-        tokens = await api.login(name, password, audience=audience or None)
+        try:
+            tokens = await api.login(name, password, audience=audience or None)
+        except IssuerRefused as error:
+            # An issuer names its reason. Who names none is something else, or a proxy that cannot reach it.
+            if error.problem is None and error.http_status not in _OF_PROXIES:
+                raise CommandError(f"no Ostraka issuer at {url}: {error}", Exit.UNREACHABLE) from error
+            raise
     return Session.begin(url, name, tokens, time.time())
 
 
 def _issuer_of(home: Home) -> str:
     if not home.anchor.exists():
-        raise CommandError(f"which issuer? Use --issuer URL ({home.anchor} is not there)", Exit.USAGE)
+        raise CommandError(
+            f"which issuer? {home.anchor} is not there: use --home DIR or OSTRAKA_HOME for its home, or --issuer URL",
+            Exit.USAGE,
+        )
     return TrustAnchor.load(home.anchor).issuer

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from . import checks
+
 HOME_DEFAULT = Path("~/.ostraka")
 
 Json = Annotated[bool, typer.Option("--json", help="Write JSON instead of text.")]
@@ -16,7 +18,13 @@ HomePath = Annotated[
 
 KafkaAddress = Annotated[
     str,
-    typer.Option("--kafka", envvar="OSTRAKA_KAFKA", metavar="HOST:PORT", help="Kafka that carries the feed."),
+    typer.Option(
+        "--kafka",
+        envvar="OSTRAKA_KAFKA",
+        metavar="HOST:PORT",
+        callback=checks.kafka,
+        help="Kafka that carries the feed.",
+    ),
 ]
 
 FeedTopic = Annotated[str, typer.Option("--topic", envvar="OSTRAKA_FEED_TOPIC", help="Topic of the feed.")]
@@ -30,7 +38,9 @@ AnchorPath = Annotated[
 
 Patience = Annotated[float, typer.Option("--patience", min=0.1, help="Seconds to wait for the feed.")]
 
-Reason = Annotated[str, typer.Option("--reason", help="Why, for the record. Verifiers see it too.")]
+Reason = Annotated[
+    str, typer.Option("--reason", callback=checks.reason, help="Why, for the record. Verifiers see it too.")
+]
 
 PasswordFromStdin = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password from the first line of standard input.")

@@ -64,8 +64,10 @@ def pairs(*rows: tuple[str, object]) -> Table:
 
 
 def headed(*columns: str) -> Table:
-    """An empty table with column heads and no other lines."""
+    """An empty table with column heads and no other lines; what the last column has no room for goes on below."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for column in columns:
+    *fixed, last = columns
+    for column in fixed:
         table.add_column(column, no_wrap=True)
+    table.add_column(last, overflow="fold")
     return table

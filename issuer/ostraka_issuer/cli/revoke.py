@@ -15,6 +15,9 @@ from ostraka_schemas import base64url, strict_json
 from ostraka_schemas.errors import WireError
 from ostraka_schemas.limits import TOKEN_MAX_BYTES
 
+from . import checks
+from .announced import document_of, end, progress_of
+from .dashes import TakesId
 from .exits import Exit
 from .guard import CommandError, guarded
 from .options import HOME_DEFAULT, HomePath, Json, Reason
@@ -23,13 +26,22 @@ from .session import with_login
 from .words import OPTIONS
 
 app = typer.Typer(
-    help="Cut off. Every verifier refuses from then on; `ostraka login` first, as a user with revocations:create.",
+    help="""Cut off a token, session, user, client, permission, or everyone. Every verifier refuses from then on.
+
+`ostraka login` first, as a user with revocations:create.
+
+Examples:
+
+    ostraka revoke subject alice --reason "left the company"
+
+    ostraka revoke permission orders:create --reason "stock-taking"
+""",
     no_args_is_help=True,
     **OPTIONS,
 )
 
 
-@app.command()
+@app.command(cls=TakesId)
 @guarded
 def token(
     token: Annotated[str, typer.Argument(help="The token's id (jti), the token itself, or - to read it from stdin.")],
@@ -39,6 +51,8 @@ def token(
 ) -> None:
     """Refuse one token from now on. Its session lives: it can be refreshed.
 
+    An id is put on the deny list whether or not there is such a token: the issuer keeps no list of those it signed.
+
     Examples:
 
         ostraka revoke token 9v3gJ0m0S0mRZCk1T0oG2w --reason "pasted into a chat"
@@ -46,10 +60,14 @@ def token(
         echo "$TOKEN" | ostraka revoke token - --reason "pasted into a chat"
     """
     given = sys.stdin.readline(TOKEN_MAX_BYTES).strip() if token == "-" else token  # noqa: S105 - a dash is no secret
-    _revoke(home, as_json, reason, {"kind": "token", **_token_named(given)}, "the token")
+    named = _token_named(given)
+    if not checks.is_own_id(named["jti"]):
+        Output(as_json).note("This issuer's tokens have ids of 22 base64url characters; this is none of them.")
+    of_an_id = "" if "exp" in named else f"token id {named['jti']} (on the deny list, whether or not it exists)"
+    _revoke(home, as_json, reason, {"kind": "token", **named}, of_an_id or "the token")
 
 
-@app.command()
+@app.command(cls=TakesId)
 @guarded
 def session(
     session_id: Annotated[str, typer.Argument(help="The session's id (sid).")],
@@ -66,10 +84,10 @@ def session(
     _revoke(home, as_json, reason, {"kind": "session", "session_id": session_id}, f"session {session_id}")
 
 
-@app.command()
+@app.command(cls=TakesId)
 @guarded
 def subject(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="User name.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The user's name.")],
     reason: Reason,
     by_id: Annotated[bool, typer.Option("--id", help="NAME is a subject (sub), not a user name.")] = False,
     home: HomePath = HOME_DEFAULT,
@@ -85,7 +103,7 @@ def subject(
     _revoke(home, as_json, reason, body, name)
 
 
-@app.command()
+@app.command(cls=TakesId)
 @guarded
 def client(
     client_id: Annotated[str, typer.Argument(help="The client's id.")],
@@ -105,7 +123,9 @@ def client(
 @app.command()
 @guarded
 def permission(
-    permission: Annotated[str, typer.Argument(help="resource:action; either side may be *.")],
+    permission: Annotated[
+        str, typer.Argument(callback=checks.permission, help="resource:action; either side may be *.")
+    ],
     reason: Reason,
     home: HomePath = HOME_DEFAULT,
     as_json: Json = False,
@@ -146,28 +166,23 @@ def _revoke(home: Path, as_json: bool, reason: str, what: Mapping[str, Any], nam
     path = Home(home.expanduser()).session
     done = asyncio.run(with_login(path, lambda api, token: api.revoke(token, body)))
     output = Output(as_json)
-    document = {
-        "txn": done.txn,
-        "epoch": done.epoch or None,
-        "seq": done.seq,
-        "committed_at": done.committed_at,
-        **done.rest,
-    }
-    output.result(document, _sentence(done, name))
-    if done.seq is None:
-        output.note("It is committed and cannot get lost, but has no place in the feed yet: is the issuer well?")
-        raise typer.Exit(Exit.NOT_READY)
+    output.result(document_of(done), _sentence(done, name, what["kind"]))
+    end(done, output)
 
 
-def _sentence(done: Announced, name: str) -> Text:
-    where = "" if done.seq is None else f" at feed position {done.epoch}:{done.seq}"
-    text = Text.assemble(("cut off: ", "bold"), f"{name}{where}, transaction {done.txn}")
+def _sentence(done: Announced, name: str, kind: str) -> Text:
+    text = Text.assemble(("cut off: ", "bold"), name)
     ended, removed = done.rest.get("sessions_ended"), done.rest.get("grants_removed")
     if ended:
-        text.append(f"; {ended} session{'s' if ended != 1 else ''} ended")
-    if removed:
-        text.append(f"; {removed} grant{'s' if removed != 1 else ''} removed")
+        text.append(f"; {_counted(ended, 'session')} ended")
+    if kind == "permission":
+        text.append(f"; {_counted(removed, 'grant')} taken away" if removed else "; nobody held it")
+    text.append(f"\n{progress_of(done)}; transaction {done.txn}")
     return text
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' if number != 1 else ''}"
 
 
 def _token_named(given: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """``ostraka serve``: run the issuer."""
 
 import asyncio
+import contextlib
 import logging
 import signal
 import socket
@@ -11,14 +12,20 @@ from typing import Annotated
 import typer
 import uvicorn
 
-from ostraka_issuer.errors import IssuerError
+from ostraka_issuer.errors import IssuerError, StoreUnavailable
 from ostraka_issuer.http.app import create_app
+from ostraka_issuer.runtime import Issuer
 from ostraka_issuer.settings import IssuerSettings, load_settings
 
+from . import checks
 from .guard import CommandError, guarded
 from .options import HOME_DEFAULT, HomePath
 from .output import standard_error
 
+logger = logging.getLogger(__name__)
+
+_LOOK = 0.5
+"""Seconds between two looks at whether the feed is published."""
 _LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -27,14 +34,23 @@ def serve(
     home: HomePath = HOME_DEFAULT,
     kafka: Annotated[
         str | None,
-        typer.Option("--kafka", envvar="OSTRAKA_KAFKA", metavar="HOST:PORT", help="Kafka to publish the feed on."),
+        typer.Option(
+            "--kafka",
+            envvar="OSTRAKA_KAFKA",
+            metavar="HOST:PORT",
+            callback=checks.kafka,
+            help="Kafka to publish the feed on. [default: 127.0.0.1:9092]",
+        ),
     ] = None,
     host: Annotated[
         str | None,
         typer.Option("--host", envvar="OSTRAKA_HTTP_HOST", help="Where to listen. [default: 127.0.0.1]"),
     ] = None,
     port: Annotated[
-        int | None, typer.Option("--port", envvar="OSTRAKA_HTTP_PORT", help="Port to listen on. [default: 8400]")
+        int | None,
+        typer.Option(
+            "--port", envvar="OSTRAKA_HTTP_PORT", min=1, max=65_535, help="Port to listen on. [default: 8400]"
+        ),
     ] = None,
     log_level: Annotated[str, typer.Option("--log-level", help="debug, info, warning, error")] = "info",
 ) -> None:
@@ -75,9 +91,25 @@ async def _serve(settings: IssuerSettings) -> None:
             standard_error().print(
                 f"the issuer listens on http://{settings.http_host}:{settings.http_port}", markup=False
             )
-            await server.serve(sockets=[listener])
+            publishing = asyncio.create_task(_tell_when_it_publishes(app.state.issuer), name="ostraka feed publishing")
+            try:
+                await server.serve(sockets=[listener])
+            finally:
+                publishing.cancel()
+                await asyncio.gather(publishing, return_exceptions=True)
     if reasons:
         raise reasons[0]
+
+
+async def _tell_when_it_publishes(issuer: Issuer) -> None:
+    """Say it once, and where; that it cannot is said by the feed itself."""
+    while True:
+        # A database that does not answer is no concern of this line.
+        with contextlib.suppress(StoreUnavailable):
+            if (await issuer.feed.state()).publishing == "publishing":
+                break
+        await asyncio.sleep(_LOOK)
+    logger.info("publishing the feed on %s, topic %s", issuer.settings.kafka, issuer.settings.feed_topic)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -89,7 +89,7 @@ async def with_login(path: Path, call: Callable[[ApiClient, str], Awaitable[T]])
     """Call the issuer as whoever is logged in; ``call`` is given a client and an access token.
 
     Raises:
-        CommandError: nobody is logged in, or the login was cut off.
+        CommandError: nobody is logged in, the login was cut off, or whoever is logged in may not do it.
         IssuerUnreachable, IssuerRefused
     """
     session = await current(path)
@@ -97,6 +97,10 @@ async def with_login(path: Path, call: Callable[[ApiClient, str], Awaitable[T]])
         try:
             return await call(api, session.access_token)
         except IssuerRefused as error:
+            if error.http_status == 403:
+                raise CommandError(
+                    f"{session.username}, who is logged in at {session.url}, may not do this: {error}", Exit.REFUSED
+                ) from error
             if error.http_status != 401:
                 raise
             again = f"ostraka login {session.username}"

@@ -17,12 +17,23 @@ from .output import Output, headed
 from .passwords import read_password
 from .words import OPTIONS
 
-app = typer.Typer(help="Accounts of the issuer in this home.", no_args_is_help=True, **OPTIONS)
+app = typer.Typer(
+    help="""Accounts of the issuer in this home.
+
+Examples:
+
+    ostraka users add alice -p orders:create
+
+    ostraka users list
+""",
+    no_args_is_help=True,
+    **OPTIONS,
+)
 
 Permissions = Annotated[
     list[str], typer.Option("--permission", "-p", help="resource:action, either side may be *; repeat for more.")
 ]
-UserName = Annotated[str, typer.Argument(metavar="NAME")]
+UserName = Annotated[str, typer.Argument(metavar="NAME", help="The user's name.")]
 
 
 @app.command()
@@ -71,7 +82,12 @@ def grant(name: UserName, permission: Permissions, home: HomePath = HOME_DEFAULT
 @app.command("list")
 @guarded
 def list_users(home: HomePath = HOME_DEFAULT, as_json: Json = False) -> None:
-    """List users and what they may do."""
+    """List users and what they may do.
+
+    Example:
+
+        ostraka users list
+    """
 
     async def work() -> list[User]:
         async with open_accounts(load_settings(home=home)) as accounts:

@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
+from pydantic import BaseModel
 from rich.text import Text
 
 from ostraka_consumers.verifier import Verifier
 from ostraka_consumers.watchers import Missed
+from ostraka_schemas import base64url
 from ostraka_schemas.records import Record
 from ostraka_schemas.topics import FEED_TOPIC
 
@@ -37,7 +39,8 @@ def watch(
 ) -> None:
     """Show the feed, each record verified, as it comes. Ctrl-C ends it.
 
-    With --json one line a record, and a line {"freshness": …} whenever that changes.
+    With --json one line a record, and a line {"freshness": …} whenever that changes. `uri`, `subject` and `content` are
+    the event's own; `prev` is the hash of the record before it; `event` and `about` are for people and may change.
 
     Examples:
 
@@ -115,11 +118,17 @@ def _show(record: Record, output: Output) -> None:
 
 
 def _document(record: Record, what: str, about: str | None, reason: str | None) -> dict[str, Any]:
+    event = record.event
     return {
+        "position": str(record.position),
         "epoch": record.position.epoch,
         "seq": record.position.seq,
+        "prev": base64url.encode(record.prev).decode(),
         "iat": record.iat,
         "txn": record.txn,
+        "uri": None if event is None else event.uri,
+        "subject": record.subject.model_dump(mode="json", exclude_none=True),
+        "content": event.model_dump(mode="json", exclude_none=True) if isinstance(event, BaseModel) else None,
         "event": what,
         "about": about,
         "reason": reason,

@@ -23,10 +23,16 @@ class Word:
 WORDS: Final = {
     "demo": Word("demo", "demo", "Play the story against a fresh system on this machine, and measure it."),
     "dev": Word("dev", "dev", "Start everything on this machine: a broker, the issuer, and two orders services."),
-    "init": Word("init", "init", "Make a new issuer: keys, root document, trust anchor and database."),
+    "init": Word(
+        "init", "init", "Make a new issuer: keys, root document, trust anchor and database, in an empty directory."
+    ),
     "serve": Word("serve", "serve", "Run the issuer: HTTP and the feed."),
     "users": Word("users", "app", "Accounts of the issuer in this home."),
-    "login": Word("login", "login", "Log in, for the commands that cut off and rotate keys."),
+    "login": Word(
+        "login",
+        "login",
+        "Log in, and keep the login in HOME/session.json for the other commands; they renew it as needed.",
+    ),
     "logout": Word("login", "logout", "Forget the login here."),
     "revoke": Word("revoke", "app", "Cut off a token, session, user, client, permission, or everyone."),
     "keys": Word("keys", "app", "List, rotate and cut off the keys that sign tokens."),

@@ -162,6 +162,24 @@ async def test_a_token_from_login_to_refusal(served: Desk) -> None:
     assert token not in human.out + human.err
 
 
+async def test_what_the_broker_has_not_taken_is_committed_all_the_same(desk: Desk) -> None:
+    desk.variables["OSTRAKA_KAFKA"] = f"127.0.0.1:{find_free_port()}"
+    assert desk("init", "--operator", "ops", "--password-stdin", stdin=PASSWORD).code == Exit.OK
+    with desk.process("serve") as process:
+        await until_ready(desk.url, process)
+        assert desk("login", "ops", "--password-stdin", stdin=PASSWORD).code == Exit.OK
+        ran = desk("revoke", "permission", "x:y", "--reason", "test")
+        assert ran.code == Exit.NOT_READY, ran
+        assert "nobody held it" in ran.out
+        assert "committed at feed position 1:3; the broker has not taken it yet" in ran.out
+        ran = desk("keys", "rotate", "--json")
+        assert ran.code == Exit.NOT_READY, ran
+        assert ran.document["published"] is False
+        listed = desk("keys", "list")
+        assert max(map(len, listed.out.splitlines())) <= 80
+        assert ran.document["signs_with"] in listed.out
+
+
 async def test_every_kind_of_revocation(served: Desk) -> None:
     session = served("login", "ops", "--password-stdin", "--json", stdin=PASSWORD).document["session_id"]
     subject = next(u for u in served("users", "list", "--json").document["users"] if u["username"] == "alice")[

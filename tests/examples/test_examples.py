@@ -174,3 +174,19 @@ def test_the_tour_from_login_to_refusal(desk: Desk) -> None:
     assert "an order: 201" in done.stdout
     assert "an order: 401" in done.stdout
     assert "ms after the revocation was committed" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["verify_token.py", "tour.py"])
+def test_without_what_they_need_they_say_how_they_are_used(name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / name)],
+        env=environment({}),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert f"{name}" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -21,7 +21,7 @@ MEANINGS: dict[Exit, str] = {
     Exit.USAGE: "the command line is wrong",
     Exit.REFUSED: "refused: the token, the password, or the permission to do this",
     Exit.UNREACHABLE: "the issuer does not answer",
-    Exit.NOT_READY: "not (yet): no recent news from the feed, or committed but not announced in time",
+    Exit.NOT_READY: "not (yet): no recent news from the feed, or committed but not on the bus yet",
     Exit.INTERRUPTED: "interrupted by Ctrl-C before it was done",
 }
 

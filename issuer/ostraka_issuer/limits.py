@@ -13,6 +13,9 @@ DATABASE_CONNECTIONS: Final = 8
 DATABASE_WAIT: Final = 5.0
 """How long a transaction waits for its turn. Longer than any of ours takes, shorter than a client's patience."""
 
+STORE_TROUBLE: Final = 10.0
+"""So long after a write that failed the issuer is not ready, unless one has succeeded. Then it may try again."""
+
 # --- passwords and logins --------------------------------------------------------------------------------------------
 
 PASSWORD_MIN_CHARS: Final = 8

@@ -80,7 +80,9 @@ class Revocations:
         self._random_bytes = random_bytes
 
     async def token(self, jti: str, *, exp: int | None = None, reason: str | None = None) -> Revoked:
-        """Put one token on the deny list. Without its ``exp`` it stays there as long as any token can live.
+        """Put one token on the deny list, for at least as long as any token can live.
+
+        ``exp`` can only lengthen that: whoever names the token may be mistaken about its end, or deceived.
 
         Raises:
             BadRequest: ``jti`` or the reason is too long or empty.
@@ -90,7 +92,7 @@ class Revocations:
         subject = JwtId(iss=self._issuer, jti=jti)
 
         async def work(tx: Transaction, _txn: str, now: float) -> tuple[int, int]:
-            ends = int(now) + self._longest_lifetime if exp is None else exp
+            ends = max(exp or 0, int(now) + self._longest_lifetime)
             event = TokenRevoked(exp=ends, reason_admin=_reason(reason))
             await add_intent(tx, txn=_txn, subject=subject, event=event, now=now)
             return 0, 0

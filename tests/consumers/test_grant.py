@@ -3,7 +3,10 @@ from typing import Any
 import pytest
 
 from ostraka_consumers import ConfigurationError, Grant, PermissionDenied
+from ostraka_consumers.trust.core import TrustCore
+from ostraka_consumers.trust.tokens import TokenReader
 from tests.consumers.trust.feed import Fed
+from tests.support.fake_issuer import FakeIssuer
 
 
 def granted(fed: Fed, **claims: Any) -> Grant:
@@ -73,3 +76,22 @@ def test_a_requirement_that_is_none_is_the_programmers_mistake(permission: Any) 
     for ask in (grant.allows, grant.require):
         with pytest.raises(ConfigurationError):
             ask(permission)
+
+
+def test_a_grant_that_outlives_its_token_allows_nothing() -> None:
+    """What was revoked is forgotten once every token it could meet has ended; a grant may be held for longer."""
+    issuer = FakeIssuer()
+    core = TrustCore(issuer.anchor)
+    for raw in [*issuer.open(), issuer.heartbeat()]:
+        core.receive(raw, issuer.clock.now())
+    reader = TokenReader(issuer.issuer, frozenset({"orders"}))
+    grant = Grant(core, reader.read(issuer.token(), core.keys))
+    core.receive(issuer.revoke_permission("orders:create"), issuer.clock.now())
+    assert grant.permissions == ("orders:read",)
+    for _ in range(100):
+        issuer.clock.advance(20)
+        core.receive(issuer.heartbeat(), issuer.clock.now())
+        assert not grant.allows("orders:create")
+    assert core.state is not None
+    assert len(core.state.narrowings) == 0
+    assert grant.permissions == ()

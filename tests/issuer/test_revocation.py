@@ -66,7 +66,7 @@ async def test_a_token(world: World) -> None:
     done = await world.revocations.token(claims["jti"], exp=claims["exp"], reason="lost laptop")
     intent = await the_only_new_intent(world, done, 2)
     assert intent.event_uri == TokenRevoked.uri
-    assert intent.event == {"exp": claims["exp"], "reason_admin": {"en": "lost laptop"}}
+    assert intent.event == {"exp": claims["iat"] + 900, "reason_admin": {"en": "lost laptop"}}
     assert intent.subject == {"format": "jwt_id", "iss": world.settings.issuer, "jti": claims["jti"]}
     assert await alive(world, issued.session_id) == [True]
 
@@ -253,3 +253,9 @@ async def test_a_kill_leaves_all_of_it_or_nothing(world: World, point: str, surv
     assert await alive(restarted, issued.session_id) == [not survives]
     assert len(await restarted.intents()) == (3 if survives else 2)
     await restarted.close()
+
+
+@pytest.mark.parametrize("exp", [1, 1_700_000_000])
+async def test_an_end_that_is_too_early_cannot_make_a_revocation_void(world: World, exp: int) -> None:
+    await world.revocations.token("some-jti", exp=exp)
+    assert (await world.newest_intent()).event["exp"] == int(world.clock.now().wall) + 900

@@ -211,3 +211,20 @@ async def test_intents_are_listed_newest_first_with_their_places(store: Store) -
 async def test_an_empty_feed_has_no_position(store: Store) -> None:
     async with store.read() as tx:
         assert await newest_position(tx) is None
+
+
+async def test_a_write_that_failed_is_trouble_until_one_succeeds(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = [store.trouble]
+    with pytest.raises(StoreUnavailable):
+        async with store.write() as tx:
+            await tx.execute(text("INSERT INTO no_such_table VALUES (1)"))
+    said.append(store.trouble)
+    monkeypatch.setattr(engine, "STORE_TROUBLE", 0.0)
+    said.append(store.trouble)
+    monkeypatch.undo()
+    async with store.write():
+        pass
+    said.append(store.trouble)
+    assert said == [None, "cannot be written: no such table: no_such_table", None, None]

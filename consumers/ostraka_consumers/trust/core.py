@@ -283,8 +283,14 @@ class TrustCore:
         return age is not None and age <= bound
 
     def allows(self, token: GenuineToken, permission: str) -> bool:
-        """Whether what happened after the token was minted still leaves it ``permission``."""
-        return self._state is not None and self._state.narrowings.allow(permission, token.minted, token.holders)
+        """Whether what happened after the token was minted still leaves it ``permission``.
+
+        A token whose revocations may be forgotten has ended, and leaves nothing: a grant may be held for longer.
+        """
+        state = self._state
+        if state is None or token.claims.exp < state.forgotten_until:
+            return False
+        return state.narrowings.allow(permission, token.minted, token.holders)
 
     def note_position(self, token: GenuineToken) -> None:
         """A token minted further on than the feed is applied betrays that records are missing.

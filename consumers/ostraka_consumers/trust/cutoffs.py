@@ -75,8 +75,9 @@ class Cutoffs:
             # Later in position and later in time are kept apart, should an issuer's clock have stepped back.
             moment = Moment(max(before[0].position, moment.position), max(before[0].iat, moment.iat))
             expires = max(before[1], expires)
+        else:
+            self._expiry.add(key, expires)
         self._latest[key] = (moment, expires)
-        self._expiry.add(key, expires)
 
     def hit(self, minted: Minted, keys: Sequence[Key]) -> Key | None:
         """The first of ``keys`` that was cut off after the token was minted."""
@@ -94,9 +95,11 @@ class Cutoffs:
     def forget(self, now: float) -> None:
         """Drop what can meet no living token any more."""
         for key in self._expiry.due(now):
-            found = self._latest.get(key)
-            if found is not None and found[1] < now:
+            expires = self._latest[key][1]
+            if expires < now:
                 del self._latest[key]
+            else:  # cut off again since; one entry a key, however often
+                self._expiry.add(key, expires)
 
 
 class _Narrowing(NamedTuple):

@@ -43,6 +43,11 @@ class TrustState:
         self._latest_iat = 0
 
     @property
+    def forgotten_until(self) -> float:
+        """Of tokens that ended before this signed time nothing is remembered any more (seconds since the epoch)."""
+        return self._forgotten_until
+
+    @property
     def entries(self) -> int:
         """How many things are remembered."""
         return len(self.denied) + len(self.cutoffs) + len(self.narrowings)

@@ -1,12 +1,13 @@
 """The Kafka clients of the feed, made in one place (library: aiokafka 0.14).
 
 The producer is idempotent, except on the embedded broker, which cannot do that. Nothing rests on it: identical bytes
-may be sent twice.
+may be sent twice. None of them creates a topic by asking for it: ``topic.py`` does, with the settings the feed needs.
 """
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
+from ostraka_consumers.sources._aiokafka import forbid_topic_creation
 from ostraka_schemas.limits import RECORD_MAX_BYTES
 
 from ..limits import KAFKA_REQUEST
@@ -20,7 +21,7 @@ _FETCH_BYTES = 4 * 1024 * 1024
 
 def make_producer(settings: IssuerSettings) -> AIOKafkaProducer:
     """A producer, not started, that sends at once and takes an acknowledgement from all replicas."""
-    return AIOKafkaProducer(
+    producer = AIOKafkaProducer(
         bootstrap_servers=settings.kafka,
         client_id="ostraka-issuer",
         acks="all",
@@ -30,11 +31,13 @@ def make_producer(settings: IssuerSettings) -> AIOKafkaProducer:
         request_timeout_ms=_REQUEST_MS,
         retry_backoff_ms=_RETRY_MS,
     )
+    forbid_topic_creation(producer)
+    return producer
 
 
 def make_consumer(settings: IssuerSettings) -> AIOKafkaConsumer:
     """A consumer, not started, of no group and with no topic: for ``assign`` and ``seek``."""
-    return AIOKafkaConsumer(
+    consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka,
         client_id="ostraka-issuer-check",
         group_id=None,
@@ -45,6 +48,8 @@ def make_consumer(settings: IssuerSettings) -> AIOKafkaConsumer:
         request_timeout_ms=_REQUEST_MS,
         retry_backoff_ms=_RETRY_MS,
     )
+    forbid_topic_creation(consumer)
+    return consumer
 
 
 def make_admin(settings: IssuerSettings) -> AIOKafkaAdminClient:

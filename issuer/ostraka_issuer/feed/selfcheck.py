@@ -5,7 +5,8 @@
   again from the first record that is missing; verifiers ignore what they know.
 * A record or heartbeat signed with L that the database does not know is *ahead*: this database is an old copy, and
   going on would sign a second content for positions that verifiers have seen. The feed refuses to run.
-* Anything else is foreign: anybody who can write to the topic can put it there. It is counted.
+* Anything else is foreign: anybody who can write to the topic can put it there. It is counted; a batch that cannot be
+  decoded, as one.
 
 The topic is in feed order but for what was sent twice, and every refill runs in order to the head. So one pass that
 counts up from the first record finds the first one missing; at worst, it sends too much again.
@@ -20,7 +21,7 @@ from typing import Final, NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaTimeoutError
 
-from ostraka_consumers.sources._aiokafka import safe_stop
+from ostraka_consumers.sources._aiokafka import Fetches, safe_stop
 from ostraka_schemas import base64url, jws
 from ostraka_schemas.errors import MalformedError, SignatureMismatch
 from ostraka_schemas.jwk import VerificationKey
@@ -42,7 +43,7 @@ class Findings(NamedTuple):
     Attributes:
         until: every record up to and with this one is there; ``None`` if not even the first is.
         end: the offset that the next record will get.
-        foreign: entries that are none of ours.
+        foreign: entries that are none of ours; a batch that cannot be decoded is one.
     """
 
     until: Position | None
@@ -192,14 +193,17 @@ async def _assigned(consume: Consume, topic: str) -> AsyncIterator[tuple[AIOKafk
 async def _pages(
     consumer: AIOKafkaConsumer, partition: TopicPartition, end: int
 ) -> AsyncGenerator[list[bytes | None], None]:
-    # The position, not the last record's offset: it also passes what a log leaves out.
+    """What stands there before ``end``, in order; ``None`` for an entry without a value or a whole unreadable batch."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + FEED_CHECK_SILENCE
+    fetches, passed = Fetches(consumer, partition, FEED_CHECK_PAGE), 0
+    # The position, not the last record's offset: it also passes what a log leaves out.
     while await consumer.position(partition) < end:
-        found = await consumer.getmany(partition, timeout_ms=_POLL_MS, max_records=FEED_CHECK_PAGE)
-        records = found.get(partition, [])
-        if records:
+        records = await fetches.next(_POLL_MS)
+        if records or fetches.passed > passed:
             deadline = loop.time() + FEED_CHECK_SILENCE
-            yield [record.value for record in records if record.offset < end]
+            # Never both: whoever passes a batch has nothing else to give.
+            yield [record.value for record in records if record.offset < end] if records else [None]
+            passed = fetches.passed
         elif loop.time() > deadline:
             raise KafkaTimeoutError(f"the broker gave nothing for {FEED_CHECK_SILENCE:.0f} s while the topic was read")

@@ -88,8 +88,9 @@ async def _create(admin: AIOKafkaAdminClient, settings: IssuerSettings) -> None:
 
 
 async def _partitions(admin: AIOKafkaAdminClient, name: str) -> int | None:
-    (description,) = await admin.describe_topics([name])
-    if description["error_code"] or any(partition["error_code"] for partition in description["partitions"]):
+    # All of them: asking for one by its name makes it, where the broker is allowed to.
+    description = next((topic for topic in await admin.describe_topics() if topic["topic"] == name), None)
+    if description is None or any(part["error_code"] for part in (description, *description["partitions"])):
         return None  # No leader yet, or being made, or being deleted.
     return len(description["partitions"])
 

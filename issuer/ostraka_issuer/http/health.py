@@ -38,6 +38,8 @@ async def _reasons(issuer: Issuer) -> list[str]:
         reasons.append(f"own verifier: {status.waiting_for or status.freshness}")
     if not issuer.keeper.running:
         reasons.append("token keys: nobody moves them along; see the log")
+    if issuer.store.trouble is not None:
+        reasons.append(f"database: {issuer.store.trouble}")
     try:
         async with issuer.store.read() as tx:
             await tx.execute(text("SELECT 1"))

@@ -6,6 +6,7 @@ queue in order; SQLite's own waiting, by polling, is left for other processes.
 """
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
@@ -19,7 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from ostraka_issuer.errors import StoreUnavailable
-from ostraka_issuer.limits import DATABASE_CONNECTIONS, DATABASE_WAIT
+from ostraka_issuer.limits import DATABASE_CONNECTIONS, DATABASE_WAIT, STORE_TROUBLE
 from ostraka_issuer.uninterrupted import uninterrupted
 
 T = TypeVar("T")
@@ -63,7 +64,14 @@ class Store:
         )
         prepare(self._thread_engine)
         self._closed = False
+        self._failed_at = -math.inf
+        self._failure = ""
         self.companion: Companion | None = None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why writing failed, if it did within the last ``STORE_TROUBLE`` seconds and not succeeded since."""
+        return self._failure if _now() - self._failed_at < STORE_TROUBLE else None
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Transaction]:
@@ -134,6 +142,11 @@ class Store:
             raise StoreUnavailable(f"the database had no turn for a writer within {DATABASE_WAIT:.0f} s") from error
         try:
             yield
+        except DBAPIError as error:
+            self._failed_at, self._failure = _now(), f"cannot be written: {error.orig}"
+            raise
+        else:
+            self._failed_at = -math.inf
         finally:
             self._writers.release()
 
@@ -151,6 +164,10 @@ class Store:
             self._closed = True
             await asyncio.get_running_loop().run_in_executor(self._thread, self._thread_engine.dispose)
             self._thread.shutdown(wait=False)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 @contextmanager

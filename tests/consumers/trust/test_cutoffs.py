@@ -168,3 +168,15 @@ def test_narrowings_are_forgotten_each_in_its_own_time() -> None:
         narrowings.forget(now)
         assert len(narrowings) == left
         assert narrowings.allow("a:b", WITH_FV, ALICE) == (left == 0)
+
+
+def test_cutting_off_the_same_key_again_and_again_takes_no_more_room() -> None:
+    cutoffs = Cutoffs()
+    key = Key("subject", "alice")
+    for number in range(1, 1_000):
+        cutoffs.add(key, Moment(Position(1, number), number), expires=float(number))
+    assert len(cutoffs._expiry._heap) == 1
+    cutoffs.forget(500.0)
+    assert cutoffs.hit(Minted(Position(1, 1), 1), [key]) == key
+    cutoffs.forget(999.5)
+    assert (len(cutoffs), len(cutoffs._expiry._heap)) == (0, 0)

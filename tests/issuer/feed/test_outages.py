@@ -149,3 +149,23 @@ async def test_a_verifier_that_remakes_the_embedded_topic_is_no_obstacle(store: 
         await until(lambda: complete(store, settings))
         meddler.cancel()
         await asyncio.wait({meddler})
+
+
+@pytest.mark.true_kafka
+async def test_a_deleted_topic_comes_back_as_the_feed_needs_it_where_brokers_make_topics_by_themselves(
+    store: Store, own_kafka: OwnKafka
+) -> None:
+    broker = await own_kafka({"auto.create.topics.enable": "true", "num.partitions": "3"})
+    settings = settings_for(broker, "feed", heartbeat_interval=1)
+    async with FeedRole(store, KEY, settings) as role:
+        await commit_and_place(store, role, "a", "b")
+        await until(lambda: published(role))
+        admin = make_admin(settings)
+        await admin.start()
+        try:
+            await admin.delete_topics([settings.feed_topic])
+        finally:
+            await admin.close()
+        await commit_and_place(store, role, "c")
+        await until(lambda: complete(store, settings))
+        assert (await role.state()).alarms == ()

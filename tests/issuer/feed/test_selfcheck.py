@@ -2,6 +2,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 
 from ostraka_issuer.errors import FeedAheadError
+from ostraka_issuer.feed import FeedRole
 from ostraka_issuer.feed.kafka import make_consumer
 from ostraka_issuer.feed.log import FeedLog
 from ostraka_issuer.feed.selfcheck import Comparison, Findings, Landmark, find_again, read_topic
@@ -11,9 +12,10 @@ from ostraka_schemas.jwk import SigningKey
 from ostraka_schemas.limits import RECORD_MAX_BYTES
 from ostraka_schemas.records import GENESIS, Head, Position, record_hash, sign_heartbeat, sign_record
 from ostraka_schemas.subjects import Uri
-from tests.issuer.feed.world import ISSUER, KEY, commit, new_sequencer, produce, settings_for, stored
+from tests.issuer.feed.world import ISSUER, KEY, commit, new_sequencer, produce, settings_for, stored, until
 from tests.kafka.broker import Broker
 from tests.kafka.fixtures import FreshTopic
+from tests.support.batches import bad_header_batch, produce_batch, zstd_batch
 
 STRANGER = SigningKey.generate("EdDSA")
 
@@ -154,3 +156,61 @@ async def test_finding_the_last_known_record_again(
     assert await find_again(consume, topic, landmark(1, 2)) == 3
     assert await find_again(consume, topic, landmark(1, 3)) is None
     assert await find_again(consume, topic, landmark(3, 4)) is None
+
+
+UNREADABLE = pytest.mark.parametrize("batch", [zstd_batch(1), zstd_batch(100), bad_header_batch(1)])
+
+
+@pytest.mark.true_kafka
+@UNREADABLE
+async def test_records_on_both_sides_of_an_unreadable_batch_are_compared(
+    store: Store, feed: list[bytes], kafka: Broker, fresh_topic: FreshTopic, batch: bytes
+) -> None:
+    topic = await fresh_topic("feed")
+    settings = settings_for(kafka, topic)
+
+    def consume() -> AIOKafkaConsumer:
+        return make_consumer(settings)
+
+    log = FeedLog(store)
+    await produce(kafka.bootstrap, topic, *feed[:2])
+    await produce_batch(kafka.bootstrap, topic, batch)
+    await produce_batch(kafka.bootstrap, topic, batch)
+    await produce(kafka.bootstrap, topic, feed[2])
+    await produce_batch(kafka.bootstrap, topic, batch)
+    await produce(kafka.bootstrap, topic, *feed[3:5])
+    found = await read_topic(consume, topic, log, KEY.public)
+    assert (found.until, found.foreign) == (Position(1, 5), 3)
+    last = Landmark(found.end - 1, Head(Position(1, 5), record_hash(feed[4])))
+    assert await find_again(consume, topic, last) == found.end
+    # Also where it is the last thing there is, and where a record was expected.
+    await produce_batch(kafka.bootstrap, topic, batch)
+    after = await read_topic(consume, topic, log, KEY.public)
+    assert (after.until, after.foreign) == (Position(1, 5), 4)
+    assert await find_again(consume, topic, last) == after.end
+    assert await find_again(consume, topic, last._replace(offset=found.end)) is None
+    await produce(kafka.bootstrap, topic, foreign_record(Position(1, 7)))
+    with pytest.raises(FeedAheadError):
+        await read_topic(consume, topic, log, KEY.public)
+
+
+@pytest.mark.true_kafka
+@UNREADABLE
+async def test_a_feed_started_over_an_unreadable_batch_publishes(
+    store: Store, feed: list[bytes], kafka: Broker, fresh_topic: FreshTopic, batch: bytes
+) -> None:
+    topic = await fresh_topic("feed")
+    await produce(kafka.bootstrap, topic, *feed[:4])
+    await produce_batch(kafka.bootstrap, topic, batch)
+    async with FeedRole(store, KEY, settings_for(kafka, topic)) as role:
+        await commit(store, "after")
+        role.wake()
+
+        async def published() -> bool:
+            state = await role.state()
+            return (
+                state.connected and state.unpublished == 0 and state.head is not None and state.head.position.seq == 7
+            )
+
+        await until(published)
+        assert (await role.state()).foreign == 1

@@ -9,7 +9,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from ostraka_consumers.clock import Clock, ManualClock
-from ostraka_consumers.sources._aiokafka import safe_stop
+from ostraka_consumers.sources._aiokafka import forbid_topic_creation, safe_stop
 from ostraka_issuer.feed.intents import WaitingIntent
 from ostraka_issuer.feed.log import FeedLog, StoredRecord
 from ostraka_issuer.feed.sequencer import Sequencer
@@ -135,6 +135,7 @@ async def topic_values(bootstrap: str, topic: str) -> list[bytes | None]:
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap, group_id=None, enable_auto_commit=False, auto_offset_reset="none"
     )
+    forbid_topic_creation(consumer)
     values: list[bytes | None] = []
     try:
         await consumer.start()

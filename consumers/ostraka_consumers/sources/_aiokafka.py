@@ -4,7 +4,7 @@
   background tasks running: ``safe_stop``.
 * Asking about a topic creates it where the cluster allows that, with whatever partitions are the default there; and
   asks thousands of times a second while the topic is missing: ``forbid_topic_creation``.
-* A batch that cannot be decoded is fetched again for ever: ``next_readable``.
+* A batch that cannot be decoded is fetched again for ever: ``Fetches``.
 
 Some private attributes are used here, and only here; the version is bounded for that reason.
 """
@@ -13,23 +13,26 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from typing import Final
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.errors import (
     CorruptRecordException,
     KafkaConnectionError,
     KafkaError,
-    OffsetOutOfRangeError,
+    LeaderNotAvailableError,
     ProducerClosed,
     TopicAuthorizationFailedError,
     UnsupportedCodecError,
+    for_code,
 )
 from aiokafka.protocol.api import Response
+from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.metadata import MetadataRequest
+from aiokafka.record import MemoryRecords
 
 logger = logging.getLogger(__name__)
 
@@ -43,10 +46,11 @@ MISSING_TOPIC_PAUSE: Final = 0.2
 """Between two questions about a topic that is not there."""
 
 PROBE_MS: Final = 1_000
-"""How long to wait for one record, in milliseconds. Where there is one it comes within a few."""
+"""How long to wait for one batch, in milliseconds. Where there is one it comes within a few."""
 
-UNREADABLE: Final = (CorruptRecordException, UnsupportedCodecError)
-"""A batch with a broken checksum, or compressed in a way that nothing installed here can undo."""
+UNREADABLE: Final = (CorruptRecordException, UnsupportedCodecError, UnicodeDecodeError)
+"""A batch with a broken checksum, compressed in a way that nothing installed here can undo, or in which the name of a
+header is no text."""
 
 _BOOTSTRAP: Final = ("bootstrap", ConnectionGroup.DEFAULT)
 
@@ -176,37 +180,83 @@ async def find_partitions(consumer: AIOKafkaConsumer, topic: str) -> Set[int]:
     return consumer.partitions_for_topic(topic) or frozenset()
 
 
-async def next_readable(consumer: AIOKafkaConsumer, partition: TopicPartition, unreadable: int) -> int:
-    """Find where the batch ends that cannot be read.
-
-    A batch is fetched whole, so its end is looked for in steps that double, and then in steps that halve.
+class Fetches:
+    """Fetches from one partition, in order, and gets past batches that cannot be decoded.
 
     Args:
-        consumer: leaves it at an unspecified position.
+        consumer: to which the partition is assigned, at the position where to begin; it may be moved meanwhile.
+        most: how many records to take at once.
+
+    Attributes:
+        passed: how many batches were passed over.
+    """
+
+    def __init__(self, consumer: AIOKafkaConsumer, partition: TopicPartition, most: int) -> None:
+        self.passed = 0
+        self._consumer: Final = consumer
+        self._partition: Final = partition
+        self._most: Final = most
+        self._one_by_one = 0
+
+    async def next(self, timeout_ms: int) -> Sequence[ConsumerRecord]:
+        """What has arrived, at once; or nothing, after ``timeout_ms`` or when something cannot be decoded.
+
+        Raises:
+            KafkaError: whatever aiokafka raises, but for ``UNREADABLE``.
+        """
+        most = 1 if self._one_by_one else self._most
+        try:
+            batches = await self._consumer.getmany(self._partition, timeout_ms=timeout_ms, max_records=most)
+        except UNREADABLE:
+            await self._pass_unreadable()
+            return ()
+        self._one_by_one = max(0, self._one_by_one - 1)
+        records: Sequence[ConsumerRecord] = batches.get(self._partition, ())
+        return records
+
+    async def _pass_unreadable(self) -> None:
+        """Get past a batch that cannot be decoded, without losing the records before it in the same answer."""
+        position = await self._consumer.position(self._partition)
+        if not self._one_by_one:
+            self._one_by_one = self._most
+            return
+        self._consumer.seek(self._partition, await next_readable(self._consumer, self._partition, position))
+        self._one_by_one = 0
+        self.passed += 1
+
+
+async def next_readable(consumer: AIOKafkaConsumer, partition: TopicPartition, unreadable: int) -> int:
+    """Find where the batch ends that cannot be read: its header can be, whatever became of its records.
+
+    Args:
+        consumer: its position stays what it is.
         partition: the partition to read.
         unreadable: an offset whose record cannot be decoded.
 
     Returns:
-        The first offset after it whose record can be, or that is not there yet.
+        The first offset after the batch. If its checksum is wrong its header says nothing: the next offset.
+
+    Raises:
+        KafkaError: the broker does not answer, or has nothing there any more.
     """
-    bad, step = unreadable, 1
-    while not await _can_read(consumer, partition, bad + step):
-        bad, step = bad + step, 2 * step
-    good = bad + step
-    while good - bad > 1:
-        middle = (bad + good) // 2
-        if await _can_read(consumer, partition, middle):
-            good = middle
-        else:
-            bad = middle
-    return good
+    client: AIOKafkaClient = consumer._client  # noqa: SLF001
+    leader = client.cluster.leader_for_partition(partition)
+    if leader is None or leader < 0:
+        raise LeaderNotAvailableError(f"{partition.topic} has no leader")
+    # However small the limits are: a broker never gives less than one batch (KIP-74).
+    wanted = [(partition.topic, [(partition.partition, unreadable, 1)])]
+    response = await client.send(leader, FetchRequest(PROBE_MS, 1, 1, 0, wanted))
+    _, error, *_, data = response.topics[0][1][0]
+    if error:
+        raise for_code(error)(f"cannot read the batch at {unreadable}")
+    return max(unreadable + 1, _batch_end(data or b""))
 
 
-async def _can_read(consumer: AIOKafkaConsumer, partition: TopicPartition, offset: int) -> bool:
-    consumer.seek(partition, offset)
+def _batch_end(data: bytes) -> int:
+    """The offset after the first batch in there; 0 if there is no telling."""
     try:
-        with contextlib.suppress(OffsetOutOfRangeError):
-            await consumer.getmany(partition, timeout_ms=PROBE_MS, max_records=1)
-    except UNREADABLE:
-        return False
-    return True
+        batches = MemoryRecords(bytes(data))
+        batch = batches.next_batch() if batches.has_next() else None
+        return int(batch.next_offset) if batch is not None and batch.validate_crc() else 0
+    except CorruptRecordException:
+        return 0

@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from ostraka_consumers import limits
 
-from ._aiokafka import UNREADABLE, find_partitions, next_readable
+from ._aiokafka import Fetches, find_partitions
 from ._policy import (
     THE_PARTITION,
     KafkaTiming,
@@ -54,7 +54,7 @@ class Reader:
         self._clock = clock
         self._unconfirmed = False
         self._end = 0
-        self._one_by_one = 0
+        self._fetches: Final = Fetches(consumer, self._partition, limits.SOURCE_BATCH_RECORDS)
 
     async def open(self) -> None:
         """Connect and seek to the place, or to the beginning.
@@ -80,7 +80,7 @@ class Reader:
         watch = Watch(self._timing, rereads, self._clock(), self._end)
         look_at = self._clock()
         while True:
-            records = await self._next_records()
+            records = await self._fetches.next(int(self._timing.check_every * 1000))
             trouble = await self._deliver(records)
             # Not after each record: what a look costs, every process on the host would wait for.
             if trouble is None and (not records or self._clock() >= look_at):
@@ -90,29 +90,6 @@ class Reader:
                 if trouble.from_beginning:
                     self.place = None
                 return trouble
-
-    async def _next_records(self) -> Sequence[ConsumerRecord]:
-        """What has arrived, at once; or nothing, after ``check_every``."""
-        most = 1 if self._one_by_one else limits.SOURCE_BATCH_RECORDS
-        try:
-            batches = await self.consumer.getmany(
-                self._partition, timeout_ms=int(self._timing.check_every * 1000), max_records=most
-            )
-        except UNREADABLE:
-            await self._pass_unreadable()
-            return ()
-        self._one_by_one = max(0, self._one_by_one - 1)
-        records: Sequence[ConsumerRecord] = batches.get(self._partition, ())
-        return records
-
-    async def _pass_unreadable(self) -> None:
-        """Get past a batch that cannot be decoded, without losing the records before it in the same answer."""
-        position = await self.consumer.position(self._partition)
-        if not self._one_by_one:
-            self._one_by_one = limits.SOURCE_BATCH_RECORDS
-            return
-        self.consumer.seek(self._partition, await next_readable(self.consumer, self._partition, position))
-        self._one_by_one = 0
 
     async def _deliver(self, records: Sequence[ConsumerRecord]) -> Trouble | None:
         slice_ends = self._clock() + limits.SOURCE_SLICE

@@ -1,17 +1,12 @@
 """One consumer's life, where a test has to stand between its steps."""
 
 import contextlib
-import time
 from collections.abc import AsyncIterator
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
-from aiokafka.client import AIOKafkaClient
 from aiokafka.errors import OffsetOutOfRangeError
-from aiokafka.protocol.produce import ProduceRequest
-from aiokafka.record.default_records import DefaultRecordBatchBuilder
-from aiokafka.record.util import calc_crc32c
 
 from ostraka_consumers.sources._aiokafka import forbid_topic_creation, safe_stop
 from ostraka_consumers.sources._policy import Place, Rereads
@@ -20,6 +15,7 @@ from tests.consumers.sources.recording import BRISK, RecordingSink, eventually, 
 from tests.consumers.sources.test_kafka_source import source_of
 from tests.kafka.broker import Broker
 from tests.kafka.fixtures import FreshTopic
+from tests.support.batches import bad_header_batch, produce_batch, produce_zstd
 
 
 class Stop(Exception):
@@ -128,42 +124,32 @@ async def test_a_batch_that_cannot_be_decoded_is_passed_over(
     assert sink.states == ["connecting", "reading"]
 
 
-async def produce_zstd(bootstrap: str, topic: str, count: int) -> None:
-    """Writes a valid batch with a codec that is not installed, as a producer of another language may."""
-    client = AIOKafkaClient(bootstrap_servers=bootstrap)
-    await client.bootstrap()
-    try:
-        await client.add_topic(topic)
-        leader = client.cluster.leader_for_partition(TopicPartition(topic, 0))
-        request = ProduceRequest(
-            transactional_id=None, required_acks=-1, timeout=5_000, topics=[(topic, [(0, zstd_batch(count))])]
-        )
-        response = await client.send(leader, request)
-        assert response.topics[0][1][0][1] == 0, response
-    finally:
-        await client.close()
+@pytest.mark.parametrize("pattern", ["xx.x.", "x.xxx.x", "xxxxx.xx..xxx."])
+async def test_no_record_between_two_such_batches_is_lost(kafka: Broker, fresh_topic: FreshTopic, pattern: str) -> None:
+    topic = await fresh_topic("feed")
+    wanted = []
+    for number, kind in enumerate(pattern):
+        if kind == "x":
+            await produce_zstd(kafka.bootstrap, topic, number % 3 + 1)
+        else:
+            wanted.append(b"record %d" % number)
+            await produce(kafka.bootstrap, topic, wanted[-1:])
+    await produce(kafka.bootstrap, topic, [b"the last"])
+    sink = RecordingSink()
+    async with running(source_of(kafka, topic), sink):
+        await eventually(lambda: b"the last" in sink.delivered, lambda: str(sink.states))
+    assert sink.delivered == [*wanted, b"the last"]
+    assert sink.states == ["connecting", "reading"]
 
 
-def zstd_batch(count: int) -> bytes:
-    """A batch whose records are a zstd frame of one raw block (RFC 8878 §3.1.1)."""
-    builder = DefaultRecordBatchBuilder(
-        magic=2,
-        compression_type=0,
-        is_transactional=0,
-        producer_id=-1,
-        producer_epoch=-1,
-        base_sequence=-1,
-        batch_size=100_000,
-    )
-    for number in range(count):
-        builder.append(number, int(time.time() * 1000), None, b"z", [])
-    plain = bytes(builder.build())
-    header, records = plain[:61], plain[61:]
-    content_size = (
-        b"\x60" + (len(records) - 256).to_bytes(2, "little") if len(records) > 255 else b"\x20" + bytes([len(records)])
-    )
-    block_header = (1 | len(records) << 3).to_bytes(3, "little")
-    frame = b"\x28\xb5\x2f\xfd" + content_size + block_header + records
-    checked = (int.from_bytes(header[21:23], "big") | 4).to_bytes(2, "big") + header[23:] + frame
-    length = (len(header) - 12 + len(frame)).to_bytes(4, "big")
-    return header[:8] + length + header[12:17] + int(calc_crc32c(checked)).to_bytes(4, "big") + checked
+@pytest.mark.true_kafka
+async def test_a_header_whose_name_is_no_text_stops_nobody(kafka: Broker, fresh_topic: FreshTopic) -> None:
+    topic = await fresh_topic("feed")
+    await produce(kafka.bootstrap, topic, numbered(1, 3))
+    await produce_batch(kafka.bootstrap, topic, bad_header_batch(2))
+    await produce(kafka.bootstrap, topic, numbered(4, 5))
+    sink = RecordingSink()
+    async with running(source_of(kafka, topic), sink):
+        await eventually(lambda: b"record 5" in sink.delivered, lambda: str(sink.states))
+    # The record before it in its batch is as good as any.
+    assert sink.delivered == [*numbered(1, 3), b"z", *numbered(4, 5)]

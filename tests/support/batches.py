@@ -1,4 +1,4 @@
-"""Batches that are valid, and that aiokafka cannot decode: what anybody who may write to a topic can put there."""
+"""Valid batches that aiokafka cannot decode or would not write: anybody who may write to a topic can put them there."""
 
 import time
 
@@ -50,7 +50,12 @@ def bad_header_batch(count: int) -> bytes:
     return _sealed(plain[:_HEADER], plain[_HEADER:].replace(_NAME, b"\xff" * len(_NAME)))
 
 
-def _plain_batch(count: int, headers: list[tuple[str, bytes]] | None = None) -> bytes:
+def null_batch() -> bytes:
+    """A batch of one record with neither key nor value."""
+    return _plain_batch(1, value=None)
+
+
+def _plain_batch(count: int, headers: list[tuple[str, bytes]] | None = None, value: bytes | None = b"z") -> bytes:
     builder = DefaultRecordBatchBuilder(
         magic=2,
         compression_type=0,
@@ -62,7 +67,7 @@ def _plain_batch(count: int, headers: list[tuple[str, bytes]] | None = None) -> 
     )
     for number in range(count):
         last = number == count - 1
-        builder.append(number, int(time.time() * 1000), None, b"z", headers or [] if last else [])
+        builder.append(number, int(time.time() * 1000), None, value, headers or [] if last else [])
     return bytes(builder.build())
 
 

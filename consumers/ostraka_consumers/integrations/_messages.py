@@ -1,5 +1,6 @@
 """Tokens in Kafka messages: where they stand, and what a message looks like once it was refused. Knows no framework."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,6 +14,8 @@ AUTHORIZATION: Final = "authorization"
 REPLY_TO: Final = "reply_to"
 REASON: Final = "ostraka-reason"
 REJECTED_AT: Final = "ostraka-rejected-at"
+ORIGINAL: Final = "ostraka-original"
+SHA256: Final = "ostraka-sha256"
 
 _SCHEME: Final = b"bearer "
 
@@ -47,9 +50,15 @@ def harmless(headers: Headers) -> Headers:
     return tuple((name, value) for name, value in headers if _is_harmless(name, value))
 
 
-def rejection_headers(headers: Headers, reason: str, at: float) -> list[tuple[str, bytes | None]]:
-    """The headers of a refused message, as they came, and why and when (seconds since the epoch) it was refused."""
-    return [*headers, (REASON, reason.encode()), (REJECTED_AT, f"{at:.3f}".encode())]
+def rejection_headers(reason: str, at: float) -> list[tuple[str, bytes | None]]:
+    """What a refused message gets after its own headers: why and when (seconds since the epoch) it was refused."""
+    return [(REASON, reason.encode()), (REJECTED_AT, f"{at:.3f}".encode())]
+
+
+def stub_headers(topic: str, partition: int, offset: int, value: bytes | None) -> list[tuple[str, bytes | None]]:
+    """What stands in for a value too large to be copied: where it is, and its SHA-256 in hex (null if it had none)."""
+    digest = None if value is None else hashlib.sha256(value).hexdigest().encode()
+    return [(ORIGINAL, f"{topic}/{partition}/{offset}".encode()), (SHA256, digest)]
 
 
 def _is_harmless(name: str, value: bytes | None) -> bool:

@@ -15,8 +15,15 @@ goes, byte for byte and with the reason in a header, to ``<topic>.rejected``. Th
 protection as the other: it holds the same tokens. Only when the copy is acknowledged is the message done; publishers of
 the handler publish nothing.
 
+What arrives compressed may be too large to be copied, by the producer's ``max_request_size`` or the topic's
+``max.message.bytes``. Instead of the copy a **stub** goes there: no value, but ``ostraka-original``
+(``topic/partition/offset``) and ``ostraka-sha256`` of the value (hex); the headers and the key of the message only if
+they fit. What has neither key nor value, copy or stub, gets an empty value: aiokafka sends nothing less. Where not even
+a stub fits, an error is logged and the message is done: anybody can send one, and one that can be neither accepted nor
+copied must not stop those behind it. It still stands in its topic.
+
 **Not decided**, because the verifier is not ready or has been without news for too long: not the message's fault. It
-waits here up to ``patience`` seconds and is then taken again, as is a message whose copy cannot be written. Its
+waits here up to ``patience`` seconds and is then taken again, as is a message whose copy cannot be written yet. Its
 partition waits with it; nothing is lost and nothing accepted.
 
 ``AckPolicy.ACK``, ``NACK_ON_ERROR``, ``REJECT_ON_ERROR`` and ``MANUAL`` keep these promises: at least once, so a copy
@@ -57,7 +64,7 @@ try:
     from faststream import BaseMiddleware, ContextRepo, StreamMessage
     from faststream.exceptions import IgnoredException
 
-    from ._kafka import mark_done, take_again, write_copy
+    from ._kafka import TOO_LARGE, mark_done, take_again, write_copy, write_stub
 except ImportError as error:
     raise ImportError('FastStream is missing: pip install "ostraka-consumers[faststream]"') from error
 
@@ -224,9 +231,8 @@ class _MessageMiddleware(BaseMiddleware[Any, Any]):
         self, record: "ConsumerRecord[Any, Any]", msg: StreamMessage[Any], error: VerificationError
     ) -> Exception:
         topic = self._owner.rejected_topic(record.topic)
-        headers = rejection_headers(self._headers, error.code, self._owner.verifier.clock.now().wall)
         try:
-            await write_copy(self.context, topic, record, headers)
+            await self._write(topic, record, error)
         except ConfigurationError as failure:
             return await self._unusable(msg, str(failure))
         except Exception as failure:  # noqa: BLE001 - whatever it is, there is no copy
@@ -234,6 +240,24 @@ class _MessageMiddleware(BaseMiddleware[Any, Any]):
         _log.info("refused %s[%d] at offset %d: %s", record.topic, record.partition, record.offset, error.code)
         await mark_done(msg)
         return _NotHandled()
+
+    async def _write(self, topic: str, record: "ConsumerRecord[Any, Any]", error: VerificationError) -> None:
+        """A copy, a stub if it is too large, or nothing if even that is: see above.
+
+        Raises:
+            ConfigurationError, Exception: not written, and another attempt may succeed.
+        """
+        added = rejection_headers(error.code, self._owner.verifier.clock.now().wall)
+        where = f"{record.topic}[{record.partition}] at offset {record.offset}"
+        try:
+            await write_copy(self.context, topic, record, self._headers, added)
+        except TOO_LARGE:
+            try:
+                await write_stub(self.context, topic, record, self._headers, added)
+            except TOO_LARGE as failure:
+                _log.error("refused %s, but %s takes not even a stub: %s", where, topic, type(failure).__name__)
+            else:
+                _log.warning("refused %s, but it is too large for %s: a stub was written there", where, topic)
 
     async def _put_off(self, msg: StreamMessage[Any], reason: str) -> Exception:
         _log.warning("a message will be taken again: %s", reason)

@@ -2,7 +2,10 @@
 
 import asyncio
 import contextlib
+import hashlib
 import json
+import logging
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
@@ -18,12 +21,14 @@ from tests.consumers.sources.recording import eventually
 from tests.kafka.broker import Broker
 from tests.kafka.fixtures import FreshTopic
 from tests.kafka.topics import create_topic
+from tests.support.batches import null_batch, produce_batch
 from tests.support.fake_issuer import FakeIssuer
 from tests.support.verifiers import ready_verifier
 
 pytestmark = pytest.mark.true_kafka
 
 Headers = Sequence[tuple[str, bytes | None]]
+MEGABYTE = 1024 * 1024
 EVERY_POLICY = [
     AckPolicy.ACK,
     AckPolicy.NACK_ON_ERROR,
@@ -89,7 +94,9 @@ class World:
             await broker.stop()
 
     async def send(self, value: bytes | None, headers: Headers, key: bytes | None = b"key") -> None:
-        producer = AIOKafkaProducer(bootstrap_servers=self.kafka.bootstrap)
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self.kafka.bootstrap, compression_type="gzip", max_request_size=16 * MEGABYTE
+        )
         await producer.start()
         try:
             await producer.send_and_wait(self.topic, value, key=key, headers=list(headers))
@@ -149,6 +156,11 @@ async def world(kafka: Broker, fresh_topic: FreshTopic, verifier: Verifier) -> W
 @pytest.fixture
 async def without_rejected_topic(kafka: Broker, fresh_topic: FreshTopic, verifier: Verifier) -> World:
     return World(kafka, await fresh_topic("orders"), verifier)
+
+
+async def _create_rejected(world: World, kafka: Broker, most: int) -> None:
+    """The topic of what was refused takes batches of ``most`` bytes."""
+    await create_topic(kafka.bootstrap, f"{world.topic}.rejected", configs={"max.message.bytes": str(most)})
 
 
 NASTY: Headers = [
@@ -317,3 +329,94 @@ async def test_a_broker_without_a_producer_stands_still_at_the_first_refusal(
         await eventually(lambda: caplog.text.count("have to be written somewhere") >= 3)
     assert [order["order"] for order, _ in world.handled] == [1]
     assert await world.committed() == 1
+
+
+@pytest.mark.parametrize("policy", EVERY_POLICY)
+@pytest.mark.filterwarnings("ignore:.*REJECT_ON_ERROR.*")
+async def test_what_is_too_large_to_be_copied_leaves_a_stub_and_stops_nobody(
+    world: World, issuer: FakeIssuer, policy: AckPolicy, caplog: pytest.LogCaptureFixture
+) -> None:
+    # A few kilobytes on the wire; more than max_request_size once it was decompressed.
+    value, before = bytes(3 * MEGABYTE), [*NASTY, ("authorization", b"Bearer a.b.c")]
+    await world.order(1, issuer.token())
+    await world.send(value, before)
+    await world.order(2, issuer.token())
+    async with world.service(policy):
+        await eventually(lambda: len(world.handled) == 2)
+        [stub] = await world.rejected(1)
+        await world.committed_is(3)
+    assert [order["order"] for order, _ in world.handled] == [1, 2]
+    assert (stub.key, stub.value) == (b"key", None)
+    assert list(stub.headers[:-4]) == before
+    assert stub.headers[-4] == ("ostraka-reason", b"malformed")
+    assert stub.headers[-3][0] == "ostraka-rejected-at"
+    assert stub.headers[-2:] == (
+        ("ostraka-original", f"{world.topic}/0/1".encode()),
+        ("ostraka-sha256", hashlib.sha256(value).hexdigest().encode()),
+    )
+    [record] = [record for record in caplog.records if "a stub was written" in record.message]
+    assert record.levelno == logging.WARNING
+
+
+@pytest.mark.parametrize(
+    ("key", "headers", "kept"),
+    [(b"key", [("big", bytes(2 * MEGABYTE))], b"key"), (bytes(2 * MEGABYTE), [("small", b"1")], None)],
+)
+async def test_a_stub_has_no_headers_and_no_key_that_are_too_large_themselves(
+    world: World, issuer: FakeIssuer, key: bytes, headers: Headers, kept: bytes | None
+) -> None:
+    await world.send(None, headers, key)
+    await world.order(2, issuer.token())
+    async with world.service():
+        await eventually(lambda: len(world.handled) == 1)
+        [stub] = await world.rejected(1)
+        await world.committed_is(2)
+    assert (stub.key, stub.value) == (kept, b"" if kept is None else None)
+    assert [name for name, _ in stub.headers] == [
+        "ostraka-reason",
+        "ostraka-rejected-at",
+        "ostraka-original",
+        "ostraka-sha256",
+    ]
+    assert stub.headers[-1][1] is None
+
+
+async def test_what_the_topic_of_the_refused_does_not_take_leaves_a_stub(
+    without_rejected_topic: World, kafka: Broker, issuer: FakeIssuer
+) -> None:
+    world = without_rejected_topic
+    await _create_rejected(world, kafka, 1_000)
+    await world.send(random.Random(1).randbytes(5_000), [])
+    await world.order(2, issuer.token())
+    async with world.service():
+        await eventually(lambda: len(world.handled) == 1)
+        [stub] = await world.rejected(1)
+        await world.committed_is(2)
+    assert stub.value is None
+    assert dict(stub.headers)["ostraka-original"] == f"{world.topic}/0/0".encode()
+
+
+async def test_where_not_even_a_stub_fits_an_error_is_logged_and_nobody_is_stopped(
+    without_rejected_topic: World, kafka: Broker, issuer: FakeIssuer, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = without_rejected_topic
+    await _create_rejected(world, kafka, 10)
+    await world.send(b"x", [])
+    await world.order(2, issuer.token())
+    async with world.service():
+        await eventually(lambda: len(world.handled) == 1)
+        await world.committed_is(2)
+    [record] = [record for record in caplog.records if "not even a stub" in record.message]
+    assert record.levelno == logging.ERROR
+    assert f"{world.topic}[0] at offset 0" in record.message
+
+
+async def test_a_message_with_neither_key_nor_value_stops_nobody(world: World, issuer: FakeIssuer) -> None:
+    await produce_batch(world.kafka.bootstrap, world.topic, null_batch())
+    await world.order(2, issuer.token())
+    async with world.service():
+        await eventually(lambda: len(world.handled) == 1)
+        [copy] = await world.rejected(1)
+        await world.committed_is(2)
+    assert (copy.key, copy.value) == (None, b"")
+    assert copy.headers[0] == ("ostraka-reason", b"no_token")

@@ -4,7 +4,7 @@ import pytest
 
 from ostraka_consumers.errors import Malformed
 from ostraka_consumers.integrations._bearer import NoToken
-from ostraka_consumers.integrations._messages import Headers, bearer_token, harmless, rejection_headers
+from ostraka_consumers.integrations._messages import Headers, bearer_token, harmless, rejection_headers, stub_headers
 
 
 @pytest.mark.parametrize("value", [b"Bearer abc", b"bearer abc", b"BEARER abc"])
@@ -42,10 +42,14 @@ def test_a_framework_sees_text_and_no_address_for_answers() -> None:
     assert harmless(headers) == (("a", b"1"), ("a", "é".encode()), ("d", b""))
 
 
-def test_headers_of_a_refusal_come_after_all_others() -> None:
-    headers: Headers = [("a", None), ("a", b"\xff"), ("ostraka-reason", b"none at all")]
-    assert rejection_headers(headers, "revoked", 1_800_000_000.5) == [
-        *headers,
+def test_headers_of_a_refusal() -> None:
+    assert rejection_headers("revoked", 1_800_000_000.5) == [
         ("ostraka-reason", b"revoked"),
         ("ostraka-rejected-at", b"1800000000.500"),
     ]
+
+
+def test_a_stub_says_where_the_value_is_and_what_it_was() -> None:
+    digest = b"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # of "abc": FIPS 180-4, example 1
+    assert stub_headers("orders", 2, 17, b"abc") == [("ostraka-original", b"orders/2/17"), ("ostraka-sha256", digest)]
+    assert stub_headers("orders", 2, 17, None)[1] == ("ostraka-sha256", None)

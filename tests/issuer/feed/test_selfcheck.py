@@ -6,6 +6,7 @@ from ostraka_issuer.feed import FeedRole
 from ostraka_issuer.feed.kafka import make_consumer
 from ostraka_issuer.feed.log import FeedLog
 from ostraka_issuer.feed.selfcheck import Comparison, Findings, Landmark, find_again, read_topic
+from ostraka_issuer.feed.topic import ensure_topic
 from ostraka_issuer.store import Store
 from ostraka_schemas.events import PermissionRevoked
 from ostraka_schemas.jwk import SigningKey
@@ -158,7 +159,9 @@ async def test_finding_the_last_known_record_again(
     assert await find_again(consume, topic, landmark(3, 4)) is None
 
 
-UNREADABLE = pytest.mark.parametrize("batch", [zstd_batch(1), zstd_batch(100), bad_header_batch(1)])
+UNREADABLE = pytest.mark.parametrize(
+    "batch", [zstd_batch(1), zstd_batch(100), bad_header_batch(1)], ids=["zstd", "long", "header"]
+)
 
 
 @pytest.mark.true_kafka
@@ -197,12 +200,14 @@ async def test_records_on_both_sides_of_an_unreadable_batch_are_compared(
 @pytest.mark.true_kafka
 @UNREADABLE
 async def test_a_feed_started_over_an_unreadable_batch_publishes(
-    store: Store, feed: list[bytes], kafka: Broker, fresh_topic: FreshTopic, batch: bytes
+    store: Store, feed: list[bytes], kafka: Broker, topic_prefix: str, batch: bytes
 ) -> None:
-    topic = await fresh_topic("feed")
+    topic = f"{topic_prefix}.feed"
+    settings = settings_for(kafka, topic)
+    await ensure_topic(settings)
     await produce(kafka.bootstrap, topic, *feed[:4])
     await produce_batch(kafka.bootstrap, topic, batch)
-    async with FeedRole(store, KEY, settings_for(kafka, topic)) as role:
+    async with FeedRole(store, KEY, settings) as role:
         await commit(store, "after")
         role.wake()
 

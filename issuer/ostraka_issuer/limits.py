@@ -113,7 +113,7 @@ FEED_IN_FLIGHT: Final = 512
 
 FEED_SEND: Final = 5.0
 """A record not acknowledged within this time: the connection is given up and made anew. The idempotent producer itself
-would try for ever, on a connection that may never come back (library: no re-bootstrap)."""
+would try for ever, on a connection that may never come back: aiokafka never goes back to the addresses it was given."""
 
 FEED_PROMPT: Final = 1.0
 """An acknowledgement outstanding for longer means for /readyz that the broker is not there."""

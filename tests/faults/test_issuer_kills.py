@@ -1,4 +1,4 @@
-"""kill -9 of the issuer at any moment of a revocation loses none that was acknowledged (faults I8, F18).
+"""kill -9 of the issuer at any moment of a revocation loses none that was acknowledged.
 
 Each life of the issuer ends by SIGKILL in the middle of a revocation: at one of the eight failpoints, or at a random
 moment. A verifier of its own follows the feed all the while. In the end every acknowledged revocation is refused, no

@@ -1,4 +1,4 @@
-"""What a verifier must decide, from the design's words alone: no chain, no buckets, no memory, nothing forgotten."""
+"""What a verifier must decide, from the rules' words alone: no chain, no buckets, no memory, nothing forgotten."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""A verifier through whatever happens, beside an oracle that knows the design's words and nothing else."""
+"""A verifier through whatever happens, beside an oracle that knows the rules' words and nothing else."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What somebody who can write to the feed's topic, but has no key of it, may put there (threat B1)."""
+"""What somebody who can write to the feed's topic, but has no key of it, may put there."""
 
 import hashlib
 import hmac

@@ -1,4 +1,4 @@
-"""The Kafka clients of the feed, made in one place (library: aiokafka 0.14).
+"""The Kafka clients of the feed, made in one place.
 
 The producer is idempotent, except on the embedded broker, which cannot do that. Nothing rests on it: identical bytes
 may be sent twice. None of them creates a topic by asking for it: ``topic.py`` does, with the settings the feed needs.

@@ -4,6 +4,7 @@ With ``--json`` standard output carries JSON only: one document, or one document
 """
 
 import json
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 LOGO_STYLE = "bold"
+_MARK = "\N{REPLACEMENT CHARACTER}"
 _WIDTH_OF_A_PIPE = 120
 """Nobody reads a pipe in 80 columns."""
 
@@ -39,9 +41,13 @@ class Output:
         if self.as_json:
             self.line(document)
             return
+        self.show(*human)
+
+    def show(self, *human: RenderableType) -> None:
+        """Write parts of a result for people, one below the other."""
         console = standard_output()
         for part in human:
-            console.print(part, markup=False)
+            console.print(_harmless(part), markup=False)
 
     def line(self, document: Mapping[str, Any]) -> None:
         """Write one line of JSON, at once."""
@@ -50,7 +56,26 @@ class Output:
 
     def note(self, text: str) -> None:
         """Say something to a person that is no part of the result."""
-        standard_error().print(text, markup=False)
+        standard_error().print(printable(text), markup=False)
+
+
+def printable(text: str) -> str:
+    """``text`` with a mark in place of each character that would steer the terminal or turn the line around.
+
+    What is shown may have been written by anybody: a reason, the name of a client, a claim of a token.
+    """
+    return "".join(_MARK if _steers(char) else char for char in text)
+
+
+def _steers(char: str) -> bool:
+    return char not in "\n\t" and unicodedata.category(char) in ("Cc", "Cf", "Cs")
+
+
+def _harmless(part: RenderableType) -> RenderableType:
+    if isinstance(part, Text):
+        part.plain = printable(part.plain)  # one for one, so styles stay where they are
+        return part
+    return printable(part) if isinstance(part, str) else part
 
 
 def pairs(*rows: tuple[str, object]) -> Table:
@@ -59,7 +84,7 @@ def pairs(*rows: tuple[str, object]) -> Table:
     table.add_column(style="dim", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows:
-        table.add_row(name, value if isinstance(value, Text) else Text(str(value)))
+        table.add_row(name, _harmless(value if isinstance(value, Text) else Text(str(value))))
     return table
 
 

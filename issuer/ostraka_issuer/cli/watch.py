@@ -19,7 +19,7 @@ from ostraka_schemas.topics import FEED_TOPIC
 from .following import PATIENCE, follow
 from .guard import CommandError, guarded
 from .options import HOME_DEFAULT, AnchorPath, FeedTopic, HomePath, Json, KafkaAddress, Patience
-from .output import Output, standard_output
+from .output import Output
 from .sentences import describe
 
 _LOOK = 1.0
@@ -114,7 +114,7 @@ def _show(record: Record, output: Output) -> None:
     text.append(what, style="bold")
     text.append(f"  {about}" if about else "")
     text.append(f"  “{reason}”" if reason else "", style="dim")
-    standard_output().print(text)
+    output.show(text)
 
 
 def _document(record: Record, what: str, about: str | None, reason: str | None) -> dict[str, Any]:

@@ -82,6 +82,9 @@ BODY_MAX_BYTES: Final = 16 * 1024
 BODY_SECONDS: Final = 10.0
 """A request's body must have arrived by then."""
 
+HTTP_CONNECTIONS_MAX: Final = 512
+"""Beyond it requests get 503 at once. Half of the files that a process may usually open; the rest is for our own."""
+
 FORM_FIELDS_MAX: Final = 16
 """Fields of a token request; RFC 6749 and RFC 8693 together define twelve."""
 

@@ -14,6 +14,7 @@ import uvicorn
 
 from ostraka_issuer.errors import IssuerError, StoreUnavailable
 from ostraka_issuer.http.app import create_app
+from ostraka_issuer.limits import HTTP_CONNECTIONS_MAX
 from ostraka_issuer.runtime import Issuer
 from ostraka_issuer.settings import IssuerSettings, load_settings
 
@@ -84,7 +85,10 @@ async def _serve(settings: IssuerSettings) -> None:
 
     app = create_app(settings, ended=ended)
     # The lifespan is entered here and not by the server, which would print a traceback and keep the reason to itself.
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="off", limit_concurrency=HTTP_CONNECTIONS_MAX
+    )
+    server = uvicorn.Server(config)
     with _listen(settings.http_host, settings.http_port) as listener:
         async with app.router.lifespan_context(app):
             _end_in_order(server)

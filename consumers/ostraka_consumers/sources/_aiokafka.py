@@ -2,6 +2,7 @@
 
 * ``stop()`` of a client whose broker is gone may raise ``CancelledError`` out of nowhere or hang, and then leaves its
   background tasks running: ``safe_stop``.
+* ``start()`` that is cancelled forgets its first connection and the task that reads from it: ``safe_start``.
 * Asking about a topic creates it where the cluster allows that, with whatever partitions are the default there; and
   asks thousands of times a second while the topic is missing: ``forbid_topic_creation``.
 * A batch that cannot be decoded is fetched again for ever: ``Fetches``.
@@ -17,6 +18,7 @@ from collections.abc import Sequence, Set
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.cluster import ClusterMetadata
 from aiokafka.errors import (
@@ -36,6 +38,9 @@ from aiokafka.record import MemoryRecords
 
 logger = logging.getLogger(__name__)
 
+START_SECONDS: Final = 1.0
+"""How long a start goes on after its caller was cancelled. It takes some milliseconds where a broker answers at all."""
+
 STOP_SECONDS: Final = 5.0
 """How long a client may take to say goodbye. A producer uses it to deliver what it still holds."""
 
@@ -53,6 +58,21 @@ UNREADABLE: Final = (CorruptRecordException, UnsupportedCodecError, UnicodeDecod
 header is no text."""
 
 _BOOTSTRAP: Final = ("bootstrap", ConnectionGroup.DEFAULT)
+
+
+async def safe_start(client: AIOKafkaConsumer | AIOKafkaProducer | AIOKafkaAdminClient) -> None:
+    """Start a client. If the caller is cancelled meanwhile, the start is given ``START_SECONDS`` to end first.
+
+    Raises what ``start()`` raises. Stop the client in any case.
+    """
+    starting = asyncio.create_task(client.start())
+    try:
+        await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await asyncio.wait({starting}, timeout=START_SECONDS)
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        raise
 
 
 async def safe_stop(client: AIOKafkaConsumer | AIOKafkaProducer, within: float = STOP_SECONDS) -> None:

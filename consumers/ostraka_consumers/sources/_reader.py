@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from ostraka_consumers import limits
 
-from ._aiokafka import Fetches, find_partitions
+from ._aiokafka import Fetches, find_partitions, safe_start
 from ._policy import (
     THE_PARTITION,
     KafkaTiming,
@@ -63,7 +63,7 @@ class Reader:
             NotUsable: the topic does not exist, or has not exactly one partition.
             KafkaError: no broker answers, or they refuse.
         """
-        await self.consumer.start()
+        await safe_start(self.consumer)
         partitions = await find_partitions(self.consumer, self._partition.topic)
         if partitions != THE_PARTITION:
             raise NotUsable(partitions_trouble(partitions))

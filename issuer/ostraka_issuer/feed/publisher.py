@@ -19,7 +19,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from ostraka_consumers.sources._aiokafka import safe_stop
+from ostraka_consumers.sources._aiokafka import safe_start, safe_stop
 from ostraka_schemas.jwk import VerificationKey
 from ostraka_schemas.limits import RECORD_MAX_BYTES
 
@@ -127,7 +127,7 @@ class Publisher:
         deliveries = Deliveries(findings.end, self._marks.note)
         try:
             async with asyncio.timeout(2 * KAFKA_REQUEST):  # It would ask for its producer id for ever.
-                await producer.start()
+                await safe_start(producer)
             self._deliveries = deliveries
             self.doing = "publishing"
             self._connected()

@@ -21,7 +21,7 @@ from typing import Final, NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaTimeoutError
 
-from ostraka_consumers.sources._aiokafka import Fetches, safe_stop
+from ostraka_consumers.sources._aiokafka import Fetches, safe_start, safe_stop
 from ostraka_schemas import base64url, jws
 from ostraka_schemas.errors import MalformedError, SignatureMismatch
 from ostraka_schemas.jwk import VerificationKey
@@ -182,7 +182,7 @@ async def find_again(consume: Consume, topic: str, landmark: Landmark) -> int | 
 async def _assigned(consume: Consume, topic: str) -> AsyncIterator[tuple[AIOKafkaConsumer, TopicPartition]]:
     consumer = consume()
     try:
-        await consumer.start()
+        await safe_start(consumer)
         partition = TopicPartition(topic, 0)
         consumer.assign([partition])
         yield consumer, partition

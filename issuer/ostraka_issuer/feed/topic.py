@@ -13,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAlreadyExistsError, for_code
 
+from ostraka_consumers.sources._aiokafka import safe_start
 from ostraka_schemas.topics import FEED
 
 from ..errors import TopicMismatch
@@ -33,7 +34,7 @@ async def ensure_topic(settings: IssuerSettings) -> None:
     """
     admin = make_admin(settings)
     try:
-        await admin.start()
+        await safe_start(admin)
         if settings.feed_topic not in await admin.list_topics():
             await _make(admin, settings)
         for _ in range(FEED_TOPIC_ATTEMPTS):

@@ -8,6 +8,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaConnectionError, ProducerClosed
 
+from ostraka_consumers.sources import _aiokafka
 from ostraka_consumers.sources._aiokafka import forbid_topic_creation, safe_stop
 from tests.consumers.sources.recording import PATIENCE, eventually
 from tests.kafka.broker import Broker
@@ -135,3 +136,41 @@ async def test_a_producer_does_not_create_a_topic(kafka: Broker, topic_prefix: s
     finally:
         await safe_stop(producer)
     assert f"{topic_prefix}.nowhere" not in everything.topics()
+
+
+class SlowToStart:
+    """A client whose start takes until it is let go on; cut short, it would leave a connection behind."""
+
+    def __init__(self) -> None:
+        self.go_on = asyncio.Event()
+        self.ended = "not"
+
+    async def start(self) -> None:
+        try:
+            await self.go_on.wait()
+            self.ended = "started"
+        except asyncio.CancelledError:
+            self.ended = "cut short"
+            raise
+
+
+async def test_a_start_that_is_cancelled_ends_first() -> None:
+    client = SlowToStart()
+    caller = asyncio.create_task(_aiokafka.safe_start(client))
+    await asyncio.sleep(0)
+    caller.cancel()
+    asyncio.get_running_loop().call_later(0.05, client.go_on.set)
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert client.ended == "started"
+
+
+async def test_a_start_that_does_not_end_is_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_aiokafka, "START_SECONDS", 0.01)
+    client = SlowToStart()
+    caller = asyncio.create_task(_aiokafka.safe_start(client))
+    await asyncio.sleep(0.01)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert client.ended == "cut short"

@@ -237,17 +237,17 @@ async def test_stopping_in_the_middle_of_everything_leaves_nothing_behind(
     store: Store, settings: IssuerSettings
 ) -> None:
     before = asyncio.all_tasks()
-    for number in range(6):
+    for number in range(40):
         role = FeedRole(store, KEY, settings)
         await role.start()
         await commit(store, *(f"t{number}-{i}" for i in range(20)))
         role.wake()
-        for _ in range(number * 40):
+        for _ in range(number * 12):
             await asyncio.sleep(0)
         await role.stop()
         await until(lambda: asyncio.all_tasks() == before, "the end of every task")
     async with FeedRole(store, KEY, settings) as role:
-        await role.position_of("t5-19", 30)
+        await role.position_of("t39-19", 30)
         await until(lambda: published(role))
     raws = await stored(store)
     check_chain(raws)

@@ -19,7 +19,7 @@ from ostraka_consumers import limits
 from ostraka_consumers.errors import ConfigurationError, SourceError
 from ostraka_schemas.topics import FEED_TOPIC
 
-from ._aiokafka import forbid_topic_creation, safe_stop
+from ._aiokafka import forbid_topic_creation, is_cancelled, safe_stop
 from ._policy import Backoff, KafkaTiming, Place, Rereads, Trouble
 from ._reader import NotUsable, Reader
 from .base import FeedSink
@@ -96,7 +96,7 @@ class KafkaSource:
                 waiting = True
                 reason = str(error)
             except asyncio.CancelledError:
-                if _is_cancelled():
+                if is_cancelled():
                     raise
                 reason = "the Kafka client gave up"
             except Exception as error:  # noqa: BLE001 - whatever it is, the feed must be followed again
@@ -161,9 +161,3 @@ def _addresses(bootstrap: str | Sequence[str]) -> list[str]:
     if not addresses:
         raise ConfigurationError("a Kafka source needs at least one address: host:port")
     return addresses
-
-
-def _is_cancelled() -> bool:
-    """Whether the CancelledError at hand is meant for us; aiokafka also raises some of its own."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

@@ -19,7 +19,7 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from ostraka_consumers.sources._aiokafka import safe_start, safe_stop
+from ostraka_consumers.sources._aiokafka import is_cancelled, safe_start, safe_stop
 from ostraka_schemas.jwk import VerificationKey
 from ostraka_schemas.limits import RECORD_MAX_BYTES
 
@@ -106,7 +106,7 @@ class Publisher:
             except FeedAheadError:
                 raise
             except asyncio.CancelledError:
-                if _is_cancelled():
+                if is_cancelled():
                     raise
                 self._interrupted("the Kafka client gave up")
             except Exception as error:  # noqa: BLE001 - the library also leaks KeyError, AssertionError and others
@@ -192,11 +192,6 @@ def _refuse_large(record: StoredRecord) -> None:
     # Nothing of this size was ever signed. If it is here all the same, a broker's refusal would break the producer.
     if len(record.raw) > RECORD_MAX_BYTES:
         raise FeedError(f"the stored record {record.position} has {len(record.raw)} bytes; the database is damaged")
-
-
-def _is_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _say(error: Exception) -> str:

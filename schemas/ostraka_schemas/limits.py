@@ -11,8 +11,20 @@ TOKEN_MAX_BYTES: Final = 8 * 1024
 RECORD_MAX_BYTES: Final = 64 * 1024
 """One feed record. Small enough to read whole, large enough for some 1,200 revoked token ids."""
 
+SNAPSHOT_PART_MAX_BYTES: Final = 256 * 1024
+"""One part of a snapshot, the one kind allowed above ``RECORD_MAX_BYTES``: some 9,000 denied tokens."""
+
+SNAPSHOT_PARTS_MAX: Final = 1_024
+"""Some nine million denied tokens: more than a verifier holds."""
+
 ROOT_MAX_BYTES: Final = 32 * 1024
 """A root document must fit, base64url-encoded, into one feed record."""
+
+ROOT_WIRE_MAX_BYTES: Final = 48 * 1024
+"""The same with its signatures, as JSON."""
+
+ROOT_VERSIONS_MAX: Final = 1_024
+"""Steps from the version a verifier was deployed with to the newest: one a month for a lifetime (TUF §5.3.3)."""
 
 KID_MAX_CHARS: Final = 64
 """A SHA-256 thumbprint (RFC 7638) has 43 characters; 64 leaves room for foreign issuers."""
@@ -35,6 +47,9 @@ TOKEN_KEYS_MAX: Final = 16
 """Keys in the key set: the active one, its successor and those whose tokens still live."""
 
 ROOT_KEYS_MAX: Final = 16
+ROOT_SIGNATURES_MAX: Final = 2 * ROOT_KEYS_MAX
+"""Those of the version before may all differ from this one's."""
+
 FEED_KEYS_MAX: Final = 4
 
 JSON_MAX_DEPTH: Final = 16

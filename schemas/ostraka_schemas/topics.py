@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from .limits import RECORD_MAX_BYTES
+from .limits import RECORD_MAX_BYTES, SNAPSHOT_PART_MAX_BYTES
 
 _BATCH_OVERHEAD_BYTES: Final = 4 * 1024
 """Kafka bounds the batch, not the record; a batch of one has some 80 bytes around it."""
@@ -20,17 +20,33 @@ class TopicSettings:
 
 
 FEED_TOPIC: Final = "ostraka.feed"
+SNAPSHOTS_TOPIC: Final = "ostraka.snapshots"
 
 FEED: Final = TopicSettings(
     name=FEED_TOPIC,
     partitions=1,
     configs={
         "cleanup.policy": "delete",
-        # A newcomer reads the feed from its first record, so nothing may be deleted.
-        "retention.ms": "-1",
+        # Whoever was away longer starts from a snapshot, as a newcomer does.
+        "retention.ms": str(7 * 24 * 3600 * 1000),
         "retention.bytes": "-1",
         "message.timestamp.type": "LogAppendTime",
         "max.message.bytes": str(RECORD_MAX_BYTES + _BATCH_OVERHEAD_BYTES),
+    },
+)
+
+SNAPSHOTS: Final = TopicSettings(
+    name=SNAPSHOTS_TOPIC,
+    partitions=1,
+    configs={
+        "cleanup.policy": "delete",
+        # Each whole one replaces all before it; a few are kept for those who are just reading one.
+        "retention.ms": str(15 * 60 * 1000),
+        "retention.bytes": "-1",
+        # Kafka deletes closed segments only, so they are to be closed often.
+        "segment.ms": str(5 * 60 * 1000),
+        "message.timestamp.type": "LogAppendTime",
+        "max.message.bytes": str(SNAPSHOT_PART_MAX_BYTES + _BATCH_OVERHEAD_BYTES),
     },
 )
 

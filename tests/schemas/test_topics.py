@@ -1,12 +1,23 @@
-from ostraka_schemas.limits import RECORD_MAX_BYTES
-from ostraka_schemas.topics import FEED, FEED_TOPIC, REJECTED_SUFFIX
+from ostraka_schemas.limits import RECORD_MAX_BYTES, SNAPSHOT_PART_MAX_BYTES
+from ostraka_schemas.topics import FEED, FEED_TOPIC, REJECTED_SUFFIX, SNAPSHOTS, SNAPSHOTS_TOPIC
 
 
-def test_the_feed_is_one_partition_that_forgets_nothing() -> None:
+def test_the_feed_is_one_partition_and_kept_for_more_than_a_day() -> None:
     assert (FEED.name, FEED.partitions) == (FEED_TOPIC, 1) == ("ostraka.feed", 1)
     assert FEED.configs["cleanup.policy"] == "delete"
-    assert FEED.configs["retention.ms"] == FEED.configs["retention.bytes"] == "-1"
+    assert int(FEED.configs["retention.ms"]) >= 24 * 3600 * 1000
     assert FEED.configs["message.timestamp.type"] == "LogAppendTime"
+
+
+def test_snapshots_are_soon_forgotten_but_not_before_the_next_ones() -> None:
+    assert (SNAPSHOTS.name, SNAPSHOTS.partitions) == (SNAPSHOTS_TOPIC, 1) == ("ostraka.snapshots", 1)
+    assert SNAPSHOTS.configs["cleanup.policy"] == "delete"
+    assert 600_000 <= int(SNAPSHOTS.configs["retention.ms"]) <= 3_600_000
+    assert int(SNAPSHOTS.configs["segment.ms"]) < int(SNAPSHOTS.configs["retention.ms"])
+
+
+def test_the_largest_part_of_a_snapshot_fits_into_a_batch() -> None:
+    assert SNAPSHOT_PART_MAX_BYTES < int(SNAPSHOTS.configs["max.message.bytes"]) < 2 * SNAPSHOT_PART_MAX_BYTES
 
 
 def test_the_largest_record_fits_into_a_batch() -> None:
@@ -14,7 +25,7 @@ def test_the_largest_record_fits_into_a_batch() -> None:
 
 
 def test_kafka_takes_every_setting_as_text() -> None:
-    assert all(isinstance(value, str) for value in FEED.configs.values())
+    assert all(isinstance(value, str) for topic in (FEED, SNAPSHOTS) for value in topic.configs.values())
 
 
 def test_the_ending_of_rejected_topics() -> None:

@@ -39,7 +39,7 @@ async def test_another_number_of_partitions_is_refused(kafka: Broker, fresh_topi
 @pytest.mark.true_kafka
 async def test_other_settings_are_refused_by_name(kafka: Broker, fresh_topic: FreshTopic) -> None:
     topic = await fresh_topic("feed", configs={**FEED.configs, "retention.ms": "5000", "cleanup.policy": "compact"})
-    with pytest.raises(TopicMismatch, match=r"cleanup\.policy is compact.*retention\.ms is 5000, not -1.*delete it"):
+    with pytest.raises(TopicMismatch, match=r"cleanup\.policy is compact.*retention\.ms is 5000, not 604800000.*delete it"):
         await ensure_topic(settings_for(kafka, topic))
 
 

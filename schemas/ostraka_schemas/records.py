@@ -127,7 +127,15 @@ def read_payload(payload: bytes) -> Record | Heartbeat:
     Raises:
         MalformedError: not a record and not a heartbeat.
     """
-    members = strict_json.loads_object(payload)
+    return read_members(strict_json.loads_object(payload))
+
+
+def read_members(members: dict[str, Any]) -> Record | Heartbeat:
+    """The same for a payload whose JSON was read.
+
+    Raises:
+        MalformedError: not a record and not a heartbeat.
+    """
     events = members.get("events")
     if isinstance(events, dict) and HEARTBEAT in events:
         return _read_heartbeat(members)

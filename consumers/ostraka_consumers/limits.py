@@ -93,6 +93,54 @@ SOURCE_SLICE: Final = 0.005
 SOURCE_FETCH_BYTES: Final = 1024 * 1024
 """One fetch: thousands of records; more made reading a backlog no faster."""
 
+# --- the HTTP source -------------------------------------------------------------------------------------------------
+
+HTTP_RETRY_MIN: Final = 1.0
+HTTP_RETRY_MAX: Final = 30.0
+"""Pauses between attempts reach from 0 to 1, 2, 4 … 30 s, by chance: a thousand verifiers do not come back in step."""
+
+HTTP_RETRY_AFTER_MAX: Final = 60.0
+"""A server may ask for patience, but not for so much that news are a minute late once it is well again."""
+
+HTTP_CONNECT_EVERY: Final = 0.5
+"""At most two connections a second are opened, whatever the server does with them."""
+
+HTTP_CONNECT_MAX: Final = 5.0
+HTTP_ANSWER_MAX: Final = 10.0
+"""Until an answer begins, and for small ones until it is whole. A server that is well takes milliseconds."""
+
+HTTP_ROOTS_MAX: Final = 30.0
+"""All root documents that are new, together; a thousand of them take seconds."""
+
+HTTP_ROOTS_EVERY: Final = 10.0
+"""Whoever sends records of unknown keys causes at most one look for root documents in this time."""
+
+HTTP_SNAPSHOT_MAX: Final = 120.0
+"""One snapshot, whole: the largest has 256 MiB."""
+
+HTTP_POLL_WAIT: Final = HEARTBEAT_INTERVAL
+"""How long a server may hold a question back. Each answer ends with a heartbeat, and those must not be missed."""
+
+HTTP_POLL_EVERY: Final = 1.0
+"""Between two questions if the first one brought nothing new."""
+
+HTTP_POLL_MAX: Final = 60.0
+HTTP_POLL_BYTES: Final = 16 * 1024 * 1024
+"""One answer. Whatever it holds beyond is asked for again, after what was applied."""
+
+HTTP_ERROR_BYTES: Final = 4 * 1024
+"""Of an answer that says no. It is read only so that the connection can be used again."""
+
+HTTP_EVENT_LINES: Final = 32
+"""Lines of one server-sent event; ours have three."""
+
+HTTP_USELESS_MAX: Final = 2_048
+HTTP_USELESS_RATE: Final = 64.0
+"""What taught nothing: so many at once and so many a second. Beyond it the connection is given up, which costs a server
+that lies more than the verifier, and one whose news come by Kafka first no more than a question."""
+
+HTTP_ETAG_CHARS: Final = 128
+
 # --- the integrations ------------------------------------------------------------------------------------------------
 
 RETRY_AFTER: Final = HEARTBEAT_INTERVAL

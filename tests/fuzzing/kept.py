@@ -1,0 +1,68 @@
+"""What one delivery may change, by how it ended."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ostraka_consumers.limits import EVIDENCE_MAX, HOLD_MAX_RECORDS
+from ostraka_consumers.trust.cutoffs import Moment
+from ostraka_consumers.trust.receipt import Outcome, Receipt
+
+_MAY_CHANGE: dict[Outcome, frozenset[str]] = {
+    Outcome.REFUSED: frozenset({"known head", "alarms"}),
+    Outcome.DUPLICATE: frozenset(),
+    Outcome.HELD: frozenset({"held", "known head"}),
+    Outcome.HEARTBEAT: frozenset({"known head", "vouched at", "heard", "ahead", "now"}),
+    Outcome.EQUIVOCATION: frozenset({"alarms", "evidence", "doubted"}),
+}
+"""Of what is applied anything may follow that ``_only_grown`` lets through."""
+
+State = dict[str, Any]
+
+
+def broken_promises(receipt: Receipt, before: State, after: State, *, signed: bool) -> Iterator[str]:
+    """In words, what should not have become of a delivery. ``signed`` if a key that is believed had signed it."""
+    if not signed:
+        if receipt.outcome is not Outcome.REFUSED:
+            yield f"ended as {receipt.outcome.value}"
+        if after != before:
+            yield f"the state has changed: {', '.join(_changed(before, after))}"
+        return
+    allowed = _MAY_CHANGE.get(receipt.outcome)
+    if allowed is not None and not allowed.issuperset(_changed(before, after)):
+        yield f"{receipt.outcome.value}, yet there changed: {', '.join(_changed(before, after))}"
+    if (receipt.outcome is Outcome.APPLIED) != bool(receipt.applied):
+        yield f"{receipt.outcome.value} with {len(receipt.applied)} records"
+    if _seq(after) != _seq(before) + len(receipt.applied):
+        yield f"{len(receipt.applied)} records took the head from {_seq(before)} to {_seq(after)}"
+    yield from _only_grown(before, after)
+
+
+def _only_grown(before: State, after: State) -> Iterator[str]:
+    for name in ("denied", "compromised", "alarms"):
+        if not before[name] <= after[name]:
+            yield f"something has left: {name}"
+    for name in ("revoked", "evidence"):
+        if after[name][: len(before[name])] != before[name]:
+            yield f"something has left: {name}"
+    if any(after["remaining"].get(key, [])[: len(had)] != had for key, had in before["remaining"].items()):
+        yield "a narrowing was taken back"
+    if not all(_as_late(after["cut-offs"].get(key), moment) for key, moment in before["cut-offs"].items()):
+        yield "a cut-off was taken back"
+    if (before["vouched at"] or 0) > (after["vouched at"] or 0) or before["now"] > after["now"]:
+        yield "the signed time has gone back"
+    if before["doubted"] > after["doubted"]:
+        yield "a doubt is forgotten"
+    if len(after["evidence"]) > EVIDENCE_MAX or len(after["held"]) > HOLD_MAX_RECORDS:
+        yield "a bound is passed"
+
+
+def _as_late(now: Moment | None, before: Moment) -> bool:
+    return now is not None and now.position >= before.position and now.iat >= before.iat
+
+
+def _changed(before: State, after: State) -> list[str]:
+    return [name for name in before if before[name] != after[name]]
+
+
+def _seq(state: State) -> int:
+    return 0 if state["head"] is None else state["head"].position.seq

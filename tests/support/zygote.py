@@ -2,20 +2,24 @@
 
 The zygote imports the issuer once and forks a child for each start. A child is a real issuer in a process of its own:
 HTTP, database, keys, feed. On SIGUSR1 it arms the failpoint it was given, so that what an earlier life left behind can
-be worked off first.
+be worked off first. Its clock may be one that is set from outside. A child may also be another program of the tests.
 
     python -m tests.support.zygote      (JSON lines on standard input and output)
 """
 
 import asyncio
 import ctypes
+import importlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
+
+from tests.support.offset_clock import OffsetClock
 
 ROOT = Path(__file__).resolve().parents[2]
 ANSWER_SECONDS = 60.0
@@ -23,22 +27,31 @@ _PR_SET_PDEATHSIG = 1
 
 
 def _child(order: dict[str, Any]) -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for descriptor in (1, 2):
+        os.dup2(log, descriptor)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    if "program" in order:
+        importlib.import_module(order["program"]).main(order["argument"])
+        os._exit(0)
+    _issuer(order)
+
+
+def _issuer(order: dict[str, Any]) -> None:
     import uvicorn
 
     from ostraka_issuer import failpoints
     from ostraka_issuer.http.app import create_app
     from ostraka_issuer.settings import load_settings
 
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    for descriptor in (1, 2):
-        os.dup2(log, descriptor)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.environ.update(order["environment"])
+    clock = None if order["clock"] is None else OffsetClock(Path(order["clock"]))
     spec = order["failpoint"]
     signal.signal(signal.SIGUSR1, lambda *_: failpoints.arm(spec))
     settings = load_settings()
-    uvicorn.run(create_app(settings), host=settings.http_host, port=settings.http_port, log_level="warning")
+    app = create_app(settings, clock=clock)
+    uvicorn.run(app, host=settings.http_host, port=settings.http_port, log_level="warning")
 
 
 def main() -> None:
@@ -56,6 +69,9 @@ def main() -> None:
         if pid == 0:
             try:
                 _child(order)
+            except BaseException:
+                traceback.print_exc()
+                raise
             finally:
                 os._exit(1)
         _say({"pid": pid})
@@ -90,9 +106,20 @@ class Zygote:
             self._process.kill()
             await self._process.wait()
 
-    async def start(self, environment: dict[str, str], *, log: Path, failpoint: str | None = None) -> int:
-        """Start an issuer; returns its process id at once, before it is ready."""
-        await self._order({"environment": environment, "log": str(log), "failpoint": failpoint})
+    async def start(
+        self, environment: dict[str, str], *, log: Path, failpoint: str | None = None, clock: Path | None = None
+    ) -> int:
+        """Start an issuer; returns its process id at once, before it is ready. ``clock``: see ``OffsetClock``."""
+        return await self._fork(
+            log, {"environment": environment, "failpoint": failpoint, "clock": None if clock is None else str(clock)}
+        )
+
+    async def run(self, program: str, argument: dict[str, Any], *, log: Path) -> int:
+        """Run ``main(argument)`` of a module in a process of its own; returns its id at once."""
+        return await self._fork(log, {"program": program, "argument": argument})
+
+    async def _fork(self, log: Path, order: dict[str, Any]) -> int:
+        await self._order({"log": str(log), **order})
         pid: int = (await self._answer())["pid"]
         return pid
 

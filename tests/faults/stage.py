@@ -1,0 +1,67 @@
+"""What all rows share: one Apache Kafka with a link for each of its clients, a zygote, and the hall."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from ostraka_issuer.desk.ports import LOCALHOST, find_free_port
+from tests.faults.hall import Hall
+from tests.faults.proxy import FAIR, Link
+from tests.kafka.broker import MACHINE
+from tests.kafka.runner import ApacheKafka
+from tests.kafka.settings import BASE
+from tests.support.zygote import Zygote
+
+ISSUER = "issuer"
+VERIFIERS = ("v1", "v2", "v3", "v4", "v5", "v6")
+"""Names of links; a verifier that follows another in its place has another name and the same link."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Ready for a scene."""
+
+    broker: ApacheKafka
+    links: dict[str, Link]
+    zygote: Zygote
+    hall: Hall
+
+    def calm(self) -> None:
+        """Make every link fair again."""
+        for link in self.links.values():
+            link.set(FAIR)
+
+
+def missing() -> str | None:
+    """Why there can be no stage here, if there cannot."""
+    return MACHINE.maven()
+
+
+@asynccontextmanager
+async def open_stage() -> AsyncIterator[Stage]:
+    """Start everything, and end it."""
+    links = {name: Link(find_free_port()) for name in (ISSUER, *VERIFIERS)}
+    async with AsyncExitStack() as stack:
+        for link in links.values():
+            await link.start()
+            stack.push_async_callback(link.stop)
+        broker = ApacheKafka(_listeners(links))
+        await broker.start()
+        stack.push_async_callback(broker.stop)
+        zygote = await stack.enter_async_context(Zygote())
+        hall = await stack.enter_async_context(Hall())
+        yield Stage(broker, links, zygote, hall)
+
+
+def _listeners(links: dict[str, Link]) -> dict[str, str]:
+    """A listener for each link, which advertises the link: else a client would go round it after its first question."""
+    plain = f"PLAINTEXT://{LOCALHOST}:{{port}}"
+    controller = f"CONTROLLER://{LOCALHOST}:{{controller_port}}"
+    real = [f"{name.upper()}://{LOCALHOST}:{link.target_port}" for name, link in links.items()]
+    advertised = [f"{name.upper()}://{link.address}" for name, link in links.items()]
+    protocols = [f"{name.upper()}:PLAINTEXT" for name in links]
+    return {
+        "listeners": ",".join([plain, controller, *real]),
+        "advertised.listeners": ",".join([plain, *advertised]),
+        "listener.security.protocol.map": ",".join([BASE["listener.security.protocol.map"], *protocols]),
+    }

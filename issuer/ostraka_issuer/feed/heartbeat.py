@@ -18,12 +18,12 @@ from hashlib import sha256
 
 from ostraka_consumers.clock import Clock
 from ostraka_schemas import base64url
-from ostraka_schemas.jwk import SigningKey
 from ostraka_schemas.records import Head, sign_heartbeat
 
 from ..errors import FeedError, StoreUnavailable
 from .follower import Beat
 from .log import FeedLog
+from .regime import Regime
 from .sequencer import Sequencer
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class Heart:
     Args:
         sequencer: settles what is committed.
         log: tells the committed head.
-        key: L.
+        regime: tells what is in force.
         issuer: ``iss``.
         clock: tells ``iat``.
         interval: seconds between beats.
@@ -46,7 +46,7 @@ class Heart:
         self,
         sequencer: Sequencer,
         log: FeedLog,
-        key: SigningKey,
+        regime: Callable[[], Regime],
         *,
         issuer: str,
         clock: Clock,
@@ -55,7 +55,7 @@ class Heart:
     ) -> None:
         self._sequencer = sequencer
         self._log = log
-        self._key = key
+        self._regime = regime
         self._issuer = issuer
         self._clock = clock
         self._interval = interval
@@ -92,16 +92,19 @@ class Heart:
     async def make(self) -> Beat | None:
         """Make one heartbeat, or ``None`` while the feed has no record yet.
 
+        Also ``None`` if a root document came into force meanwhile: it asks for a heartbeat of its own.
+
         Raises:
             StoreUnavailable: the committed head cannot be told.
             FeedError: intents that were committed by now cannot all be placed.
         """
         at = int(self._clock.now().wall)  # first: see above
         await self._sequencer.settle()
+        regime = self._regime()
         head = await self._log.head()
-        if head is None:
+        if head is None or self._regime() is not regime:
             return None
-        return Beat(head, sign_heartbeat(self._key, iss=self._issuer, iat=at, jti=heartbeat_id(head, at), head=head))
+        return Beat(head, sign_heartbeat(regime.key, iss=self._issuer, iat=at, jti=heartbeat_id(head, at), head=head))
 
 
 def heartbeat_id(head: Head, at: int) -> str:

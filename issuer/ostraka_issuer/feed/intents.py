@@ -43,6 +43,18 @@ def waiting(connection: Connection, *, but: Collection[int], limit: int) -> list
     return [WaitingIntent(*row) for row in connection.execute(query).all()]
 
 
+def newest_placed(connection: Connection, uri: str) -> WaitingIntent | None:
+    """The newest intent of one kind that has its place in the feed."""
+    query = (
+        select(_T.id, _T.txn, _T.event_uri, type_coerce(_T.subject, Text), type_coerce(_T.event, Text))
+        .where(_T.event_uri == uri, _T.seq.is_not(None))
+        .order_by(_T.id.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).one_or_none()
+    return None if row is None else WaitingIntent(*row)
+
+
 def place(connection: Connection, places: Sequence[tuple[WaitingIntent, Position]]) -> None:
     """Write down where the intents stand in the feed; that makes them done."""
     change = update(INTENTS).where(_T.id == bindparam("intent")).values(seq=bindparam("place"))
@@ -68,6 +80,15 @@ def read(intent: WaitingIntent) -> tuple[SubjectIdentifier, Event]:
     if isinstance(event, UnknownEvent):
         raise MalformedError("an event of no known kind")
     return subject, event
+
+
+def root_value(intent: WaitingIntent) -> dict[str, Any]:
+    """The signed root document that an intent brings, not verified.
+
+    Raises:
+        MalformedError: no JSON object.
+    """
+    return _object(intent.event)
 
 
 def _object(text: object) -> dict[str, Any]:

@@ -12,7 +12,7 @@ beginning of a session. Then everything that is missing is sent again, from the 
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from random import Random
 from typing import Any
 
@@ -20,8 +20,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from ostraka_consumers.sources._aiokafka import is_cancelled, safe_start, safe_stop
-from ostraka_schemas.jwk import VerificationKey
 from ostraka_schemas.limits import RECORD_MAX_BYTES
+from ostraka_schemas.records import Position
 
 from ..errors import FeedAheadError, FeedError, TopicMismatch
 from ..failpoints import hit
@@ -33,6 +33,7 @@ from .follower import Followers
 from .kafka import make_consumer, make_producer
 from .log import FeedLog, StoredRecord
 from .marks import Marks
+from .roots import Voices
 from .selfcheck import Findings, Landmark, find_again, read_topic
 from .topic import ensure_topic
 
@@ -48,7 +49,7 @@ class Publisher:
         log: the stored feed.
         followers: where new records and heartbeats come from.
         marks: remembers what is published.
-        key: the public half of L.
+        voices: tells whose words in the topic are ours.
         settings: which broker and topic.
         connected: called when a session begins to send: verifiers were without news.
         random: chance for the pauses.
@@ -60,7 +61,7 @@ class Publisher:
         log: FeedLog,
         followers: Followers,
         marks: Marks,
-        key: VerificationKey,
+        voices: Callable[[], Awaitable[Voices]],
         settings: IssuerSettings,
         *,
         connected: Callable[[], None],
@@ -70,12 +71,13 @@ class Publisher:
         self._log = log
         self._follower = followers.open()
         self._marks = marks
-        self._key = key
+        self._voices = voices
         self._settings = settings
         self._connected = connected
         self._backoff = Backoff(KAFKA_BACKOFF_FIRST, KAFKA_BACKOFF_MAX, random)
         self._make = make
         self._landmark: Landmark | None = None
+        self._floor = Position(1, 0)
         self._deliveries: Deliveries | None = None
         self.doing = "connecting"
         self.foreign = 0
@@ -145,16 +147,18 @@ class Publisher:
             if end is not None:
                 return Findings(landmark.head.position, end, self.foreign)
             self._landmark = None
-        return await read_topic(self._consume, topic, self._log, self._key)
+        voices = await self._voices()
+        self._floor = Position(voices.epoch, 0)
+        return await read_topic(self._consume, topic, self._log, voices)
 
     async def _begin(self, findings: Findings) -> None:
-        known = self._marks.until
-        if known is not None and (findings.until is None or findings.until < known):
+        known, found = self._marks.until, findings.until or self._floor
+        if known is not None and found < known and found.epoch == known.epoch:
             self.refills += 1
             logger.warning("the topic ends at %s, %s was published: sending again", findings.until, known)
         self.foreign = findings.foreign
         await self._marks.restart(findings.until)
-        self._follower.rewind(findings.until)
+        self._follower.rewind(found)
 
     def _consume(self) -> AIOKafkaConsumer:
         return make_consumer(self._settings)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random, SystemRandom
 from types import TracebackType
 from typing import Self
@@ -11,6 +11,7 @@ from typing import Self
 from ostraka_consumers.clock import Clock, SystemClock
 from ostraka_schemas.jwk import SigningKey
 from ostraka_schemas.records import Head, Position
+from ostraka_schemas.root import RootDocument
 
 from ..errors import FeedAheadError, FeedDown, StoreUnavailable
 from ..limits import FEED_HEAD_START, FEED_PROMPT
@@ -24,6 +25,8 @@ from .log import FeedLog, StoredRecord
 from .marks import Marks
 from .places import Places
 from .publisher import Publisher
+from .regime import OpenKey, Regime, no_key
+from .roots import Roots, Voices
 from .sequencer import Sequencer
 from .state import FeedState
 
@@ -41,6 +44,9 @@ class FeedRole:
         feed_key: L.
         settings: the issuer, the broker, the topic, the heartbeat interval.
         epoch: the epoch that the root document names.
+        root: the root document in force; ``None`` while the feed has none.
+        open_key: opens the key that a later root document names.
+        root_changed: called with each root document that comes into force.
         clock: the time; by default the system's.
         random: chance for the pauses between attempts; by default the system's.
 
@@ -54,15 +60,19 @@ class FeedRole:
         settings: IssuerSettings,
         *,
         epoch: int = 1,
+        root: RootDocument | None = None,
+        open_key: OpenKey = no_key,
+        root_changed: Callable[[RootDocument], None] = lambda _: None,
         clock: Clock | None = None,
         random: Random | None = None,
     ) -> None:
         clock = clock or SystemClock()
         random = random or SystemRandom()
-        self._epoch = epoch
+        self._root_changed = root_changed
         self._clock = clock
         self._store = store
         self._log = FeedLog(store)
+        self._roots = Roots(store)
         self._followers = Followers(self._log.after)
         self._nearby = Followers(self._log.after)
         self._places = Places(self._log)
@@ -72,14 +82,17 @@ class FeedRole:
             feed_key,
             issuer=settings.issuer,
             epoch=epoch,
+            root=root,
+            open_key=open_key,
             clock=clock,
             stored=self._stored,
+            entered=self._entered,
             refused=self._refused,
         )
         self._heart = Heart(
             self._sequencer,
             self._log,
-            feed_key,
+            lambda: self._sequencer.regime,
             issuer=settings.issuer,
             clock=clock,
             interval=settings.heartbeat_interval,
@@ -89,7 +102,7 @@ class FeedRole:
             self._log,
             self._followers,
             self._marks,
-            feed_key.public,
+            self._voices,
             settings,
             connected=self._heart.beat_now,
             random=random,
@@ -98,6 +111,19 @@ class FeedRole:
         self._head: Head | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
+
+    @property
+    def regime(self) -> Regime:
+        """What is in force: the root document, the epoch, the feed key."""
+        return self._sequencer.regime
+
+    async def signed_roots(self) -> list[bytes]:
+        """Every root document that is in the feed, in ascending versions, as it travels.
+
+        Raises:
+            StoreUnavailable: the database does not answer.
+        """
+        return await self._roots.signed_roots()
 
     @property
     def source(self) -> LocalSource:
@@ -118,15 +144,20 @@ class FeedRole:
 
         Raises:
             FeedAheadError: the database holds records of a later epoch than the root document's.
+            FeedError: what waits cannot be put into the feed.
             StoreUnavailable: the database does not answer.
         """
         head = await self._log.head()
-        if head is not None and head.position.epoch > self._epoch:
+        if head is not None and head.position.epoch > self.regime.epoch:
             raise FeedAheadError(
-                f"the database is at {head.position}, the root document at epoch {self._epoch}: it is an older copy"
+                f"the database is at {head.position}, the root document at epoch {self.regime.epoch}: "
+                "it is an older copy"
             )
         await self._marks.load()
         self._head = head
+        if await self._roots.waiting():
+            # Before anybody compares the topic with the database: it may speak for an epoch that this one ends.
+            await self._sequencer.settle()
         self._store.companion = self._sequencer
         self._task = asyncio.create_task(self._run(), name="ostraka-feed")
 
@@ -188,7 +219,7 @@ class FeedRole:
         Raises:
             StoreUnavailable: the database does not answer.
         """
-        backlog = await self._log.backlog(self._marks.until)
+        backlog = await self._log.backlog(self._marks.until or Position(self.regime.epoch, 0))
         running = self._task is not None and not self._task.done()
         age = None if backlog.oldest is None else max(0.0, self._clock.now().wall - backlog.oldest)
         return FeedState(
@@ -241,6 +272,16 @@ class FeedRole:
         down = FeedDown(f"the feed has ended: {error or 'nobody knows why'}")
         down.__cause__ = error
         return down
+
+    def _entered(self, regime: Regime) -> None:
+        self._roots.told()
+        self._heart.beat_now()
+        if regime.root is not None:
+            logger.info("root document version %d is in force, epoch %d", regime.version, regime.epoch)
+            self._root_changed(regime.root)
+
+    async def _voices(self) -> Voices:
+        return await self._roots.voices(self.regime)
 
     def _stored(self, records: Sequence[StoredRecord]) -> None:
         newest = records[-1]

@@ -4,12 +4,16 @@
 * What stops before the head, or has a hole, is *behind*: a lost tail, an emptied or a recreated topic. It is filled
   again from the first record that is missing; verifiers ignore what they know.
 * A record or heartbeat signed with L that the database does not know is *ahead*: this database is an old copy, and
-  going on would sign a second content for positions that verifiers have seen. The feed refuses to run.
+  going on would sign a second content for positions that verifiers have seen. The feed refuses to run. So is a root
+  document that follows ours and that the database does not know.
+* What belongs to an earlier epoch than the one that is open is *over*. No verifier listens to it any more, so it may be
+  anything: an epoch is opened because the database no longer speaks for the one before, or L was stolen in it.
 * Anything else is foreign: anybody who can write to the topic can put it there. It is counted; a batch that cannot be
   decoded, as one.
 
-The topic is in feed order but for what was sent twice, and every refill runs in order to the head. So one pass that
-counts up from the first record finds the first one missing; at worst, it sends too much again.
+Only the open epoch is compared and filled. The topic is in feed order but for what was sent twice, and every refill
+runs in order to the head. So one pass that counts up from the epoch's first record finds the first one missing; at
+worst, it sends too much again.
 """
 
 import asyncio
@@ -23,14 +27,16 @@ from aiokafka.errors import KafkaTimeoutError
 
 from ostraka_consumers.sources._aiokafka import Fetches, safe_start, safe_stop
 from ostraka_schemas import base64url, jws
-from ostraka_schemas.errors import MalformedError, SignatureMismatch
-from ostraka_schemas.jwk import VerificationKey
+from ostraka_schemas.errors import MalformedError, SignatureMismatch, WireError
+from ostraka_schemas.events import RootPublished
 from ostraka_schemas.limits import RECORD_MAX_BYTES
-from ostraka_schemas.records import Head, Heartbeat, Position, read_payload, record_hash
+from ostraka_schemas.records import Head, Heartbeat, Position, Record, read_payload, record_hash
+from ostraka_schemas.root import verify_next_root
 
 from ..errors import FeedAheadError
 from ..limits import FEED_CHECK_PAGE, FEED_CHECK_SILENCE, KAFKA_STOP
 from .log import FeedLog
+from .roots import Voices
 
 _POLL_MS: Final = 200
 _BREATH: Final = 64
@@ -43,7 +49,8 @@ class Findings(NamedTuple):
     Attributes:
         until: every record up to and with this one is there; ``None`` if not even the first is.
         end: the offset that the next record will get.
-        foreign: entries that are none of ours; a batch that cannot be decoded is one.
+        foreign: entries that are none of ours, those aside that claim an epoch that is over; a batch that cannot be
+            decoded is one.
     """
 
     until: Position | None
@@ -63,12 +70,13 @@ class Comparison:
 
     Args:
         log: the database.
-        key: the public half of L.
+        voices: whose words are ours.
     """
 
-    def __init__(self, log: FeedLog, key: VerificationKey, *, page: int = FEED_CHECK_PAGE) -> None:
+    def __init__(self, log: FeedLog, voices: Voices, *, page: int = FEED_CHECK_PAGE) -> None:
         self._log = log
-        self._key = key
+        self._voices = voices
+        self._floor = Position(voices.epoch, 0)
         self._page = page
         self._expected: deque[Head] = deque()
         self._known: dict[Position, bytes | None] = {}
@@ -90,7 +98,7 @@ class Comparison:
                 continue
             digest = record_hash(value)
             if not self._expected:
-                self._expected.extend(await self._log.hashes_after(self.until, self._page))
+                self._expected.extend(await self._log.hashes_after(self.until or self._floor, self._page))
             if self._expected and digest == self._expected[0].hash:
                 self.until = self._expected.popleft().position
             else:
@@ -105,15 +113,34 @@ class Comparison:
             self.foreign += 1
             return
         claimed = content.head if isinstance(content, Heartbeat) else Head(content.position, digest)
+        if claimed.position.epoch < self._voices.epoch:
+            return
         known = await self._hash_at(claimed.position)
         if known == claimed.hash:
             return
+        if self._is_ours(compact, header) or self._is_later_root(content):
+            raise FeedAheadError(_ahead(claimed.position, known is not None))
+        self.foreign += 1
+
+    def _is_ours(self, compact: jws.Compact, header: jws.Header) -> bool:
+        key = self._voices.keys.get(header.kid)
+        if key is None:
+            return False
         try:
-            jws.check(compact, header, self._key)
+            jws.check(compact, header, key)
         except (SignatureMismatch, MalformedError):
-            self.foreign += 1
-            return
-        raise FeedAheadError(_ahead(claimed.position, known is not None))
+            return False
+        return True
+
+    def _is_later_root(self, content: Record | Heartbeat) -> bool:
+        if self._voices.root is None or isinstance(content, Heartbeat) or not isinstance(content.event, RootPublished):
+            return False
+        event = content.event
+        try:
+            verify_next_root({"payload": event.payload, "signatures": event.signatures}, self._voices.root)
+        except WireError:
+            return False
+        return True
 
     async def _hash_at(self, position: Position) -> bytes | None:
         # Heartbeats are many and mostly name the same heads.
@@ -127,27 +154,28 @@ class Comparison:
 def _ahead(position: Position, other: bool) -> str:
     what = f"other contents at {position} than" if other else f"a record at {position}, which is not in"
     return (
-        f"the feed's topic holds {what} this database, signed with this issuer's feed key: the database is an older "
+        f"the feed's topic holds {what} this database, signed with this issuer's keys: the database is an older "
         "copy than the topic. Publishing would contradict what verifiers have seen. Restore the newest copy of the "
-        "database, or start a new epoch with a root document signed by the root keys"
+        "database, or start a new epoch with a root document signed by the root keys: ostraka root new --new-epoch"
     )
 
 
 Consume = Callable[[], AIOKafkaConsumer]
 
 
-async def read_topic(consume: Consume, topic: str, log: FeedLog, key: VerificationKey) -> Findings:
+async def read_topic(consume: Consume, topic: str, log: FeedLog, voices: Voices) -> Findings:
     """Compare the whole topic with the database.
 
     Args:
         consume: makes a consumer, not started.
+        voices: whose words are ours.
 
     Raises:
         FeedAheadError: see above.
         StoreUnavailable: the database does not answer.
         KafkaError: the broker does not.
     """
-    comparison = Comparison(log, key)
+    comparison = Comparison(log, voices)
     async with _assigned(consume, topic) as (consumer, partition):
         end = (await consumer.end_offsets([partition]))[partition]
         begin = (await consumer.beginning_offsets([partition]))[partition]

@@ -25,33 +25,27 @@ no accident any more: then the feed goes down.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from hashlib import sha256
-from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from ostraka_consumers.clock import Clock
-from ostraka_schemas import base64url
-from ostraka_schemas.errors import OstrakaError
+from ostraka_schemas.events import RootPublished
 from ostraka_schemas.jwk import SigningKey
-from ostraka_schemas.records import GENESIS, Head, Position, record_hash, sign_record
+from ostraka_schemas.root import RootDocument, read_root_bytes, read_root_unverified
 
 from ..errors import FeedError, StoreUnavailable
 from ..failpoints import hit
 from ..limits import FEED_BATCH, FEED_BATCHES_TO_SETTLE, FEED_POLL, FEED_REFUSED
 from ..store import Store
+from ..store.roots import newest_placed, raw_of
 from ..uninterrupted import uninterrupted
 from . import intents
 from .intents import WaitingIntent
-from .log import StoredRecord, append, read_head
+from .log import StoredRecord, read_head
+from .regime import OpenKey, Regime, no_key
+from .signing import Batch, Scribe
 
 logger = logging.getLogger(__name__)
-
-
-class _Batch(NamedTuple):
-    taken: int
-    records: list[StoredRecord]
-    refused: list[tuple[WaitingIntent, str]]
 
 
 class Sequencer:
@@ -62,8 +56,11 @@ class Sequencer:
         key: L, the key that signs the feed.
         issuer: ``iss`` of every record.
         epoch: the epoch that the root document names.
+        root: the root document in force; ``None`` while the feed has none.
+        open_key: opens the key that a later root document names.
         clock: tells ``iat``.
         stored: called with each batch, right after its commit and in feed order.
+        entered: called before that if another root document has come into force.
         refused: called with each intent that was set aside, and why.
         batch: intents a transaction takes at most.
     """
@@ -75,23 +72,32 @@ class Sequencer:
         *,
         issuer: str,
         epoch: int,
+        root: RootDocument | None = None,
+        open_key: OpenKey = no_key,
         clock: Clock,
         stored: Callable[[Sequence[StoredRecord]], None],
+        entered: Callable[[Regime], None] = lambda _: None,
         refused: Callable[[WaitingIntent, str], None],
         batch: int = FEED_BATCH,
     ) -> None:
         self._store = store
-        self._key = key
+        self._regime = Regime(epoch, key, root)
+        self._open_key = open_key
         self._issuer = issuer
-        self._epoch = epoch
         self._clock = clock
         self._stored = stored
+        self._entered = entered
         self._refused = refused
         self._batch = batch
         self._set_aside: dict[int, str] = {}
         self._wake = asyncio.Event()
         self._turn = asyncio.Lock()
         self.trouble: str | None = None
+
+    @property
+    def regime(self) -> Regime:
+        """Under what the newest record was signed, and the next one will be."""
+        return self._regime
 
     @property
     def set_aside(self) -> int:
@@ -155,7 +161,10 @@ class Sequencer:
         """Give what waits its place, in the transaction of whoever wrote it: see ``store.engine.Companion``."""
         if len(self._set_aside) > FEED_REFUSED:
             return None
-        batch = self._transact(connection)
+        waiting = self._waiting(connection)
+        if self._is_behind(connection) or any(intent.event_uri == RootPublished.uri for intent in waiting):
+            return self.wake  # Opening the key that a root document names is no work for the event loop.
+        batch = self._sign(connection, waiting)
         return lambda: self._committed(batch)
 
     async def _step(self) -> int:
@@ -171,8 +180,11 @@ class Sequencer:
             self._refuse_to_go_on()
         return batch.taken
 
-    def _committed(self, batch: _Batch) -> None:
+    def _committed(self, batch: Batch) -> None:
         # Between the commit and this no other transaction can write, so batches are told in their order.
+        if batch.regime is not self._regime:
+            self._regime = batch.regime
+            self._entered(batch.regime)
         if batch.records:
             hit("sequence.after_commit")
             self._stored(batch.records)
@@ -181,61 +193,39 @@ class Sequencer:
         if batch.taken == self._batch:
             self.wake()
 
-    # The next two run in the store's thread or in a joined transaction; its lock keeps others away from what they use.
+    # The rest runs in the store's thread or in a joined transaction; its lock keeps others away from what it uses.
 
-    def _transact(self, connection: Connection) -> _Batch:
-        batch = intents.waiting(connection, but=self._set_aside, limit=self._batch)
-        if not batch:
-            return _Batch(0, [], [])
+    def _transact(self, connection: Connection) -> Batch:
+        if self._is_behind(connection):
+            return self._catch_up(connection)
+        return self._sign(connection, self._waiting(connection))
+
+    def _waiting(self, connection: Connection) -> list[WaitingIntent]:
+        return intents.waiting(connection, but=self._set_aside, limit=self._batch)
+
+    def _is_behind(self, connection: Connection) -> bool:
+        return newest_placed(connection) > self._regime.version
+
+    def _catch_up(self, connection: Connection) -> Batch:
+        # Another process has put a root document into the feed. Next time, intents are signed as it says.
+        root = read_root_unverified(read_root_bytes(raw_of(connection, newest_placed(connection))))
+        return Batch(self._batch, [], [], Regime(root.epoch, self._open_key(root), root))
+
+    def _sign(self, connection: Connection, waiting: Sequence[WaitingIntent]) -> Batch:
+        if not waiting:
+            return Batch(0, [], [], self._regime)
         hit("sequence.before_sign")
-        placed, refused = self._sign(connection, batch)
-        records = [record for _, record in placed]
-        if records:
-            append(connection, records)
-            intents.place(connection, [(intent, record.position) for intent, record in placed])
-        hit("sequence.before_commit")
-        return _Batch(len(batch), records, refused)
-
-    def _sign(
-        self, connection: Connection, batch: Sequence[WaitingIntent]
-    ) -> tuple[list[tuple[WaitingIntent, StoredRecord]], list[tuple[WaitingIntent, str]]]:
-        head = read_head(connection)
-        placed: list[tuple[WaitingIntent, StoredRecord]] = []
-        refused: list[tuple[WaitingIntent, str]] = []
-        now = self._clock.now().wall
-        for intent in batch:
-            if intents.is_outdated(connection, intent):
-                refused.append((intent, "a newer key set is in the feed already"))
-                continue
-            try:
-                record = self._make(intent, head, now)
-            except (OstrakaError, ValueError, TypeError) as error:
-                refused.append((intent, str(error)))
-                continue
-            placed.append((intent, record))
-            head = Head(record.position, record.hash)
-        return placed, refused
-
-    def _make(self, intent: WaitingIntent, head: Head | None, now: float) -> StoredRecord:
-        position, prev = self._next(head)
-        subject, event = intents.read(intent)
-        raw = sign_record(
-            self._key,
-            iss=self._issuer,
-            iat=int(now),
-            jti=record_id(position.epoch, intent.txn),
-            txn=intent.txn,
-            position=position,
-            prev=prev,
-            subject=subject,
-            event=event,
+        scribe = Scribe(
+            connection,
+            issuer=self._issuer,
+            now=self._clock.now().wall,
+            head=read_head(connection),
+            regime=self._regime,
+            open_key=self._open_key,
         )
-        return StoredRecord(position, record_hash(raw), raw, intent.txn, now)
-
-    def _next(self, head: Head | None) -> tuple[Position, bytes]:
-        if head is None or head.position.epoch < self._epoch:
-            return Position(self._epoch, 1), GENESIS
-        return Position(head.position.epoch, head.position.seq + 1), head.hash
+        batch = scribe.work(waiting)
+        hit("sequence.before_commit")
+        return batch
 
     def _put_aside(self, intent: WaitingIntent, reason: str) -> None:
         logger.critical("intent %d (txn %s) cannot be published and is set aside: %s", intent.id, intent.txn, reason)
@@ -246,7 +236,3 @@ class Sequencer:
         if len(self._set_aside) > FEED_REFUSED:
             raise FeedError(f"more than {FEED_REFUSED} intents cannot be made into records; see the log")
 
-
-def record_id(epoch: int, txn: str) -> str:
-    """``jti`` of the record of ``txn``: 128 bits that depend on nothing else; a second attempt gives the same."""
-    return base64url.encode(sha256(f"ostraka:record:{epoch}:{txn}".encode()).digest()[:16]).decode()

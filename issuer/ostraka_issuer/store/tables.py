@@ -97,3 +97,13 @@ FEED_RECORDS: Final = Table(
     Column("published_at", Double),
     Index("feed_records_txn", "txn"),
 )
+
+ROOT_DOCUMENTS: Final = Table(
+    "root_documents",
+    METADATA,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("raw", LargeBinary, nullable=False, comment="signed, as it travels"),
+    Column("txn", Text, nullable=False, unique=True, comment="intent that brings it into the feed"),
+    Column("epoch", Integer, comment="place in the feed, once it has one"),
+    Column("seq", Integer),
+)

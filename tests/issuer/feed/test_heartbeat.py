@@ -7,10 +7,13 @@ from ostraka_issuer.errors import StoreUnavailable
 from ostraka_issuer.feed.follower import Beat
 from ostraka_issuer.feed.heartbeat import Heart
 from ostraka_issuer.feed.log import FeedLog
+from ostraka_issuer.feed.regime import Regime
 from ostraka_issuer.feed.sequencer import Sequencer
 from ostraka_issuer.store import Store
 from ostraka_schemas.records import Head, Heartbeat, Position, record_hash
 from tests.issuer.feed.world import ISSUER, KEY, commit, new_sequencer, read, stored, until
+
+REGIME = Regime(1, KEY)
 
 
 class TracedClock(ManualClock):
@@ -60,7 +63,7 @@ def new_heart(
     return Heart(
         sequencer or new_sequencer(store),
         log or FeedLog(store),
-        KEY,
+        lambda: REGIME,
         issuer=ISSUER,
         clock=clock or ManualClock(),
         interval=interval,

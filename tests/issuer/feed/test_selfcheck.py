@@ -5,6 +5,7 @@ from ostraka_issuer.errors import FeedAheadError
 from ostraka_issuer.feed import FeedRole
 from ostraka_issuer.feed.kafka import make_consumer
 from ostraka_issuer.feed.log import FeedLog
+from ostraka_issuer.feed.roots import Voices
 from ostraka_issuer.feed.selfcheck import Comparison, Findings, Landmark, find_again, read_topic
 from ostraka_issuer.feed.topic import ensure_topic
 from ostraka_issuer.store import Store
@@ -18,6 +19,7 @@ from tests.kafka.broker import Broker
 from tests.kafka.fixtures import FreshTopic
 from tests.support.batches import bad_header_batch, produce_batch, zstd_batch
 
+VOICES = Voices(1, {KEY.kid: KEY.public})
 STRANGER = SigningKey.generate("EdDSA")
 
 
@@ -47,7 +49,7 @@ def heartbeat(head: Head, key: SigningKey = KEY) -> bytes:
 
 
 async def compare(store: Store, *values: bytes | None) -> Comparison:
-    comparison = Comparison(FeedLog(store), KEY.public, page=2)
+    comparison = Comparison(FeedLog(store), VOICES, page=2)
     await comparison.take(values)
     return comparison
 
@@ -132,12 +134,12 @@ async def test_reading_a_whole_topic(store: Store, feed: list[bytes], kafka: Bro
         return make_consumer(settings)
 
     log = FeedLog(store)
-    assert await read_topic(consume, topic, log, KEY.public) == Findings(None, 0, 0)
+    assert await read_topic(consume, topic, log, VOICES) == Findings(None, 0, 0)
     await produce(kafka.bootstrap, topic, *feed[:2], b"garbage", *feed[2:4])
-    assert await read_topic(consume, topic, log, KEY.public) == Findings(Position(1, 4), 5, 1)
+    assert await read_topic(consume, topic, log, VOICES) == Findings(Position(1, 4), 5, 1)
     await produce(kafka.bootstrap, topic, foreign_record(Position(1, 7)))
     with pytest.raises(FeedAheadError):
-        await read_topic(consume, topic, log, KEY.public)
+        await read_topic(consume, topic, log, VOICES)
 
 
 async def test_finding_the_last_known_record_again(
@@ -182,19 +184,19 @@ async def test_records_on_both_sides_of_an_unreadable_batch_are_compared(
     await produce(kafka.bootstrap, topic, feed[2])
     await produce_batch(kafka.bootstrap, topic, batch)
     await produce(kafka.bootstrap, topic, *feed[3:5])
-    found = await read_topic(consume, topic, log, KEY.public)
+    found = await read_topic(consume, topic, log, VOICES)
     assert (found.until, found.foreign) == (Position(1, 5), 3)
     last = Landmark(found.end - 1, Head(Position(1, 5), record_hash(feed[4])))
     assert await find_again(consume, topic, last) == found.end
     # Also where it is the last thing there is, and where a record was expected.
     await produce_batch(kafka.bootstrap, topic, batch)
-    after = await read_topic(consume, topic, log, KEY.public)
+    after = await read_topic(consume, topic, log, VOICES)
     assert (after.until, after.foreign) == (Position(1, 5), 4)
     assert await find_again(consume, topic, last) == after.end
     assert await find_again(consume, topic, last._replace(offset=found.end)) is None
     await produce(kafka.bootstrap, topic, foreign_record(Position(1, 7)))
     with pytest.raises(FeedAheadError):
-        await read_topic(consume, topic, log, KEY.public)
+        await read_topic(consume, topic, log, VOICES)
 
 
 @pytest.mark.true_kafka

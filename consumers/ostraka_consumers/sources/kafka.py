@@ -102,15 +102,15 @@ class KafkaSource:
             except Exception as error:  # noqa: BLE001 - whatever it is, the feed must be followed again
                 reason = self._explain(error)
             place = reader.place
-            sink.report(self._name, f"waiting: {reason}")
+            sink.report(f"waiting: {reason}")
             await asyncio.sleep(backoff.pause(self._clock() - began, waiting=waiting))
 
     async def _live(self, reader: Reader, sink: FeedSink, rereads: Rereads) -> Trouble:
         try:
-            sink.report(self._name, "connecting")
+            sink.report("connecting")
             async with asyncio.timeout(self._timing.open_max):
                 await reader.open()
-            sink.report(self._name, "reading")
+            sink.report("reading")
             return await reader.follow(rereads)
         finally:
             await safe_stop(reader.consumer)

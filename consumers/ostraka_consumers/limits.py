@@ -23,6 +23,9 @@ EVIDENCE_MAX: Final = 8
 FRESH_FOR: Final = 3 * HEARTBEAT_INTERVAL
 """Two heartbeats may be lost."""
 
+CLOCK_STEP_TOLERANCE: Final = 2.0
+"""Heartbeats are in step with the time if they come as far apart as they were signed, give or take this."""
+
 DENY_BUCKETS: Final = 16
 """A look-up asks each bucket, so few; an entry outstays its time by at most one bucket, so not too few."""
 
@@ -48,6 +51,12 @@ READY_TIMEOUT: Final = 30.0
 
 STALENESS_MARGIN: Final = CLOCK_TOLERANCE
 """What the clocks of issuer and verifier may differ by, on top of ``max_staleness``."""
+
+SNAPSHOT_AFTER: Final = 2.0
+"""How long records may be missing before a snapshot is wanted in their stead; rereading comes first."""
+
+GRACE_LOG_EVERY: Final = 10.0
+"""Between two lines in the log about tokens accepted by grace; the counter counts each."""
 
 # --- the Kafka source ------------------------------------------------------------------------------------------------
 

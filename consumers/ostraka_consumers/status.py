@@ -6,6 +6,7 @@ from typing import Any
 
 from ostraka_schemas.records import Head, Position
 
+from .intake import SourceStatus
 from .trust.freshness import Freshness
 
 
@@ -22,7 +23,7 @@ class Status:
         alarms: names of what a person must look at.
         counters: how often each outcome occurred; what was refused is counted as ``refused.<reason>``, tokens
             that were refused as ``token.<code>``.
-        sources: what each source is doing, in words.
+        sources: how each source is.
         denied, cutoffs, narrowings, keys, remembered: how much is held in memory.
     """
 
@@ -34,7 +35,7 @@ class Status:
     known_head: Position | None
     alarms: tuple[str, ...]
     counters: Mapping[str, int]
-    sources: Mapping[str, str]
+    sources: Mapping[str, SourceStatus]
     denied: int
     cutoffs: int
     narrowings: int
@@ -52,7 +53,7 @@ class Status:
             "known_head": None if self.known_head is None else list(self.known_head),
             "alarms": list(self.alarms),
             "counters": dict(self.counters),
-            "sources": dict(self.sources),
+            "sources": {name: source.to_dict() for name, source in self.sources.items()},
             "denied": self.denied,
             "cutoffs": self.cutoffs,
             "narrowings": self.narrowings,

@@ -10,27 +10,34 @@ import math
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Sequence
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from ostraka_schemas.limits import TOKEN_MAX_BYTES
 from ostraka_schemas.records import Position, Record
 
 from .anchor import TrustAnchor
 from .clock import Clock, SystemClock
-from .errors import ConfigurationError, Malformed, NotReady, SourceError, VerificationError
+from .errors import ConfigurationError, Malformed, NotReady, SourceError, Stale, VerificationError
 from .grant import Grant
-from .limits import READY_TIMEOUT, REMEMBERED_TOKENS
+from .intake import Intake
+from .limits import GRACE_LOG_EVERY, READY_TIMEOUT, REMEMBERED_TOKENS
 from .memory import Memory
 from .sources.base import Source
 from .status import Status
+from .trust.alarms import Alarm
 from .trust.core import TrustCore
+from .trust.instant import Instant
 from .trust.receipt import Outcome, Receipt
 from .trust.tokens import GenuineToken, TokenReader
 from .watchers import Watchers
 
 _log: Final = logging.getLogger("ostraka.verifier")
 _TOKEN_TYPES: Final = frozenset({str, bytes})
-_NEWS: Final = frozenset({Outcome.APPLIED, Outcome.HEARTBEAT})
+_NEWS: Final = frozenset({Outcome.APPLIED, Outcome.HEARTBEAT, Outcome.SNAPSHOT})
+_JUMPS: Final = frozenset({Outcome.HEARTBEAT, Outcome.SNAPSHOT})
+"""With these the state may have come to the head of a snapshot."""
+
+Grace = Literal["until_exp"]
 
 
 class Verifier:
@@ -46,7 +53,7 @@ class Verifier:
         remember: how many verified tokens to keep; 0 for none.
 
     Raises:
-        ConfigurationError: no audience, no source, or a bound on staleness that is not above zero.
+        ConfigurationError: no audience, no source, two of one name, or a bound on staleness that is not above zero.
     """
 
     def __init__(
@@ -67,6 +74,8 @@ class Verifier:
             )
         if not sources:
             raise ConfigurationError("a verifier needs at least one source of the feed")
+        if len({source.name for source in sources}) != len(sources):
+            raise ConfigurationError("two sources have the same name; give one of them another")
         if max_staleness is not None and not max_staleness > 0:
             raise ConfigurationError("max_staleness is a number of seconds above zero")
         self.anchor: Final = anchor
@@ -76,23 +85,30 @@ class Verifier:
         self._reader = TokenReader(anchor.issuer, audiences)
         self._memory: Memory[tuple[GenuineToken, Grant]] = Memory(remember)
         self._sources = tuple(sources)
-        self._states: dict[str, str] = {source.name: "not started" for source in sources}
+        self._intakes = {
+            source.name: Intake(source.name, self._core, self._clock, take=self._take, withheld=self._withheld)
+            for source in sources
+        }
         self._ready_timeout = ready_timeout
         self._watchers = Watchers()
+        self._jumps = 0
         self._refusals: Counter[str] = Counter()
-        self._news_at = -math.inf
+        self._grace_log_at = -math.inf
         self._ready = False
         self._became_ready = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     # --- the question ------------------------------------------------------------------------------------------------
 
-    def verify(self, token: str | bytes, *, max_staleness: float = math.inf) -> Grant:
+    def verify(self, token: str | bytes, *, max_staleness: float = math.inf, grace: Grace | None = None) -> Grant:
         """Decide on an access token (RFC 9068 §4, RFC 8725).
 
         Args:
             token: the compact JWS, as it came.
             max_staleness: seconds without news that this caller bears; less than the verifier's own, for strict routes.
+            grace: with ``"until_exp"``, accept until the token's end while there is no news at all: the caller would
+                rather serve somebody who was cut off meanwhile than nobody. Logged and counted (``token.grace``). No
+                grace once there is a reason to doubt what was heard, nor before the verifier was ready.
 
         Returns:
             What the token still allows.
@@ -118,7 +134,10 @@ class Verifier:
             now = core.now(self._clock.now())
             core.check_times(genuine, now)
             core.check_revocation(genuine)
-            core.check_staleness(now, max_staleness)
+            try:
+                core.check_staleness(now, max_staleness)
+            except Stale as stale:
+                self._grant_grace(grace, stale)
             if known is None:
                 # Only what was accepted is remembered, so nothing that is refused can drive out what is good.
                 core.note_position(genuine)
@@ -127,6 +146,15 @@ class Verifier:
             self._refusals[f"token.{refusal.code}"] += 1
             raise
         return grant
+
+    def _grant_grace(self, grace: Grace | None, stale: Stale) -> None:
+        if grace != "until_exp" or self._core.doubted:
+            raise stale
+        self._refusals["token.grace"] += 1
+        now = self._clock.now().monotonic
+        if now - self._grace_log_at > GRACE_LOG_EVERY:
+            self._grace_log_at = now
+            _log.warning("accepted a token by grace until its end: %s", stale)
 
     # --- life --------------------------------------------------------------------------------------------------------
 
@@ -162,14 +190,15 @@ class Verifier:
             await asyncio.gather(became_ready, return_exceptions=True)
 
     async def _follow(self, source: Source) -> None:
+        intake = self._intakes[source.name]
         try:
-            await source.run(self)
+            await source.run(intake)
         except SourceError as error:
-            self.report(source.name, f"ended: {error}")
+            intake.report(f"ended: {error}")
             _log.error("source %s can never work as configured: %s", source.name, error)
             raise
         except Exception as error:
-            self.report(source.name, f"broke: {type(error).__name__}")
+            intake.report(f"broke: {type(error).__name__}")
             _log.exception("source %s broke", source.name)
             raise SourceError(f"source {source.name} broke: {type(error).__name__}") from error
 
@@ -185,7 +214,7 @@ class Verifier:
             if not done or not any(not task.done() for task in self._tasks):
                 if became_ready.done():
                     return
-                doing = "; ".join(f"{name}: {state}" for name, state in self._states.items())
+                doing = "; ".join(f"{name}: {intake.state}" for name, intake in self._intakes.items())
                 missing = self._core.why_not_ready(self._clock.now())
                 raise NotReady(f"not ready after {self._ready_timeout:g} s: {missing} ({doing})")
 
@@ -200,39 +229,35 @@ class Verifier:
             if isinstance(result, Exception):
                 _log.error("a source had ended with an error: %s", result)
 
-    # --- what sources call (FeedSink) --------------------------------------------------------------------------------
+    # --- what comes in -----------------------------------------------------------------------------------------------
 
     def deliver(self, raw: bytes) -> Receipt:
-        """Take what a source found. Never raises."""
-        at = self._clock.now()
-        before = self._core.alarms.copy()
-        receipt = self._core.receive(raw, at)
-        if receipt.outcome in _NEWS:
-            self._news_at = at.monotonic
-            if not self._ready and self._tasks and self._core.why_not_ready(at) is None:
-                self._ready = True
-                self._became_ready.set()
-        for alarm in self._core.alarms - before:
-            _log.error("alarm %s at feed position %s", alarm.value, self._core.head)
-        if receipt.applied:
-            head = self._core.head
-            self._watchers.publish(receipt.applied, head.position if head else None)
+        """Take what was found by somebody who is not one of the sources. Never raises."""
+        return self._take(raw, self._clock.now())
+
+    def _take(self, raw: bytes, at: Instant) -> Receipt:
+        core = self._core
+        before = core.alarms.copy()
+        receipt = core.receive(raw, at)
+        if not self._ready and receipt.outcome in _NEWS and self._tasks and core.why_not_ready(at) is None:
+            self._ready = True
+            self._became_ready.set()
+        for alarm in core.alarms - before:
+            _log.error("alarm %s at feed position %s", alarm.value, core.head)
+        if receipt.applied or receipt.outcome in _JUMPS:
+            self._tell(receipt)
         return receipt
 
-    def silence(self) -> float:
-        """Seconds since the newest verified record or heartbeat; infinite before the first."""
-        return self._clock.now().monotonic - self._news_at
+    def _tell(self, receipt: Receipt) -> None:
+        head = self._core.head
+        if self._core.counters["snapshots"] != self._jumps:
+            self._jumps = self._core.counters["snapshots"]
+            self._watchers.skip()
+        self._watchers.publish(receipt.applied, head.position if head else None)
 
-    @property
-    def incomplete(self) -> bool:
-        """Whether records are known to exist that were not delivered."""
-        return self._core.behind
-
-    def report(self, source: str, state: str) -> None:
-        """Take note of what a source is doing."""
-        if self._states.get(source) != state:
-            _log.info("source %s: %s", source, state)
-            self._states[source] = state
+    def _withheld(self, source: str) -> None:
+        self._core.alarms.add(Alarm.WITHHELD)
+        _log.error("alarm %s: source %s speaks of records that it does not bring", Alarm.WITHHELD.value, source)
 
     # --- what can be seen --------------------------------------------------------------------------------------------
 
@@ -264,7 +289,7 @@ class Verifier:
             known_head=core.known_head,
             alarms=tuple(sorted(alarm.value for alarm in core.alarms)),
             counters=dict(core.counters + self._refusals),
-            sources=dict(self._states),
+            sources={name: intake.status for name, intake in self._intakes.items()},
             denied=0 if state is None else len(state.denied),
             cutoffs=0 if state is None else len(state.cutoffs),
             narrowings=0 if state is None else len(state.narrowings),
@@ -276,7 +301,7 @@ class Verifier:
         """The records applied from now on, in feed order.
 
         Raises:
-            Missed: while iterating, if the reader falls too far behind.
+            Missed: while iterating, if the reader falls too far behind, or a snapshot took the place of records.
         """
         return self._watchers.changes()
 

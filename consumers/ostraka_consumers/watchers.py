@@ -11,7 +11,7 @@ from .limits import CHANGES_QUEUE_MAX
 
 
 class Missed(Exception):
-    """A watcher was so slow that records were dropped for it."""
+    """A watcher was so slow that records were dropped for it, or a snapshot took the place of some."""
 
 
 class Watchers:
@@ -29,11 +29,16 @@ class Watchers:
         if self._waiting:
             self._wake(head)
 
+    def skip(self) -> None:
+        """Tell those who read records that some will not come."""
+        for queue in self._queues:
+            queue.skip()
+
     def changes(self) -> AsyncIterator[Record]:
         """The records applied from now on, in feed order. Ends when its reader stops.
 
         Raises:
-            Missed: the reader was more than ``CHANGES_QUEUE_MAX`` records behind.
+            Missed: the reader was more than ``CHANGES_QUEUE_MAX`` records behind, or a snapshot took their place.
         """
         queue = _Queue()
         self._queues.add(queue)
@@ -63,14 +68,19 @@ class _Queue:
     def __init__(self) -> None:
         self._records: deque[Record] = deque()
         self._filled = asyncio.Event()
-        self._missed = False
+        self._missed: str | None = None
 
     def put(self, records: Iterable[Record]) -> None:
         for record in records:
             if len(self._records) >= CHANGES_QUEUE_MAX:
-                self._missed = True
+                self._missed = f"more than {CHANGES_QUEUE_MAX} records behind"
+            if self._missed is not None:
                 break
             self._records.append(record)
+        self._filled.set()
+
+    def skip(self) -> None:
+        self._missed = self._missed or "a snapshot took the place of records"
         self._filled.set()
 
     async def read(self) -> AsyncIterator[Record]:
@@ -79,8 +89,8 @@ class _Queue:
 
     async def get(self) -> Record:
         while not self._records:
-            if self._missed:
-                raise Missed(f"more than {CHANGES_QUEUE_MAX} records behind")
+            if self._missed is not None:
+                raise Missed(self._missed)
             self._filled.clear()
             await self._filled.wait()
         return self._records.popleft()

@@ -114,6 +114,10 @@ class SnapshotPart:
     state: SnapshotState
 
 
+FeedContent = Record | Heartbeat | SnapshotPart
+"""Everything that the feed says in a compact JWS."""
+
+
 @dataclass(slots=True)
 class Contents:
     """A whole state, before it is cut into parts."""
@@ -128,7 +132,7 @@ class Contents:
     """Pairs of ``until`` and the numbers."""
 
 
-def read_payload(payload: bytes) -> Record | Heartbeat | SnapshotPart:
+def read_payload(payload: bytes) -> FeedContent:
     """Read the payload of any JWS of the feed.
 
     Raises:

@@ -4,10 +4,18 @@ from ostraka_schemas import jws, strict_json
 from ostraka_schemas.events import RootPublished
 from ostraka_schemas.records import Head, Position
 from ostraka_schemas.root import sign_root
+from ostraka_schemas.snapshots import SnapshotState
 from tests.support.fake_issuer import FakeIssuer
 
 TOKEN, FEED = "token", "feed"
-HOMES = {"access token": TOKEN, "record": FEED, "heartbeat": FEED, "root record": FEED}
+HOMES = {
+    "access token": TOKEN,
+    "record": FEED,
+    "heartbeat": FEED,
+    "root record": FEED,
+    "root document": FEED,
+    "snapshot part": FEED,
+}
 
 
 def kinds(issuer: FakeIssuer) -> dict[str, bytes]:
@@ -29,7 +37,12 @@ def kinds(issuer: FakeIssuer) -> dict[str, bytes]:
         "refresh token": issuer.new_id().encode(),
         "DPoP proof": jws.sign(claims, issuer.token_key, typ="dpop+jwt", max_bytes=8_192),
         "logout token": jws.sign(claims, issuer.token_key, typ="logout+jwt", max_bytes=8_192),
-        "snapshot part": issuer.sign_payload({**snapshot, "feed": {"epoch": 1, "seq": 2, "hash": "A" * 43}}),
+        "snapshot part": issuer.snapshot_part(SnapshotState(latest_iat=issuer.now)),
+        "snapshot part of nothing": issuer.sign_payload({**snapshot, "feed": {"epoch": 1, "seq": 2, "hash": "A" * 43}}),
+        "snapshot part by the token key": issuer.snapshot_part(
+            SnapshotState(latest_iat=issuer.now), key=issuer.token_key
+        ),
+        "root document by the feed key": strict_json.dumps(issuer.next_root(signers=[issuer.feed_key])),
         "event by the token key": issuer.sign_payload(issuer.payload({"urn:new": {}}), key=issuer.token_key),
         "token by the feed key": issuer.token(key=issuer.feed_key).encode(),
         "token by the root key": issuer.token(key=issuer.root_key).encode(),

@@ -12,6 +12,7 @@ from tests.support.forging import forge, hmac_signer, resign, secrets_made_of
 from tests.support.rogue import Forgery, forgeries
 
 MALFORMED = "refused.malformed"
+MALFORMED_ROOT = "refused.malformed_root"
 
 
 def bad_records(issuer: FakeIssuer) -> list[Forgery]:
@@ -50,7 +51,10 @@ def _shapes(raw: bytes) -> list[Forgery]:
         "a hundred megabytes": b"A" * 100_000_000,
         "every byte": bytes(range(256)),
     }
-    return [Forgery(name, value, MALFORMED) for name, value in values.items()]
+    # What begins like JSON is taken for a root document.
+    return [
+        Forgery(name, value, MALFORMED_ROOT if value.startswith(b"{") else MALFORMED) for name, value in values.items()
+    ]
 
 
 def _headers(issuer: FakeIssuer) -> list[Forgery]:

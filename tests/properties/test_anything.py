@@ -120,7 +120,7 @@ def test_a_signed_record_of_any_content_keeps_its_place_and_stops_nothing(
         if receipt.outcome is Outcome.APPLIED:
             issuer.append(raw)
         else:
-            assert receipt == (Outcome.REFUSED, "malformed", ())
+            assert receipt[:3] == (Outcome.REFUSED, "malformed", ())
         assert len(raw) <= RECORD_MAX_BYTES
         assert verifier.core.head == issuer.head
     assert verifier.deliver(issuer.cut_everyone()).outcome is Outcome.APPLIED

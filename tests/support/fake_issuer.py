@@ -1,11 +1,14 @@
 """An issuer without HTTP, database or bus: it signs what a real one would sign, and whatever else a test wants."""
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ostraka_consumers import TrustAnchor
 from ostraka_consumers.clock import ManualClock
+from ostraka_consumers.trust.effects import TrustState
+from ostraka_consumers.trust.snapshot import contents_of
 from ostraka_schemas import base64url, jws, strict_json
 from ostraka_schemas.events import (
     Event,
@@ -24,7 +27,16 @@ from ostraka_schemas.events import (
 from ostraka_schemas.jwk import Algorithm, SigningKey
 from ostraka_schemas.limits import TOKEN_MAX_BYTES
 from ostraka_schemas.records import GENESIS, Head, Position, record_hash, sign_heartbeat, sign_record
-from ostraka_schemas.root import FeedRole, Limits, RootDocument, RootRole, sign_root
+from ostraka_schemas.root import (
+    FeedRole,
+    Limits,
+    RootDocument,
+    RootRole,
+    read_root_unverified,
+    root_bytes,
+    sign_root,
+)
+from ostraka_schemas.snapshots import SnapshotState, cut, sign_part
 from ostraka_schemas.subjects import Complex, IssSub, JwtId, Opaque, SubjectIdentifier, Uri
 
 ISSUER = "https://id.example"
@@ -59,6 +71,7 @@ class FakeIssuer:
     feed_key: SigningKey = field(default_factory=lambda: SigningKey.generate("EdDSA"))
     token_key: SigningKey = field(init=False)
     records: list[bytes] = field(default_factory=list)
+    signed_roots: list[dict[str, Any]] = field(init=False)
     _random: random.Random = field(default_factory=lambda: random.Random(20260101))
 
     def __post_init__(self) -> None:
@@ -73,6 +86,11 @@ class FakeIssuer:
             feed=FeedRole(keys=[self.feed_key.public.to_jwk()], exp=self.now + YEAR),
             limits=self.limits,
         )
+        self.sign_first_root()
+
+    def sign_first_root(self) -> None:
+        """Sign ``root`` as the first version; after a test has changed it, once more."""
+        self.signed_roots = [sign_root(self.root, [self.root_key])]
 
     @property
     def now(self) -> int:
@@ -100,7 +118,56 @@ class FakeIssuer:
         return [self.publish_root(), self.publish_keys(published(self.token_key, now=self.now))]
 
     def publish_root(self) -> bytes:
-        return self.record(RootPublished(**sign_root(self.root, [self.root_key])))
+        return self.record(RootPublished(**self.signed_roots[-1]))
+
+    def next_root(self, *, signers: Sequence[SigningKey] | None = None, **changes: Any) -> dict[str, Any]:
+        """Sign the version that follows, of the same content but for ``changes``; it is not in force yet."""
+        content = {**self.root.model_dump(), "version": self.root.version + 1, "iat": self.now, **changes}
+        root = RootDocument.model_validate(content)
+        return sign_root(root, [self.root_key] if signers is None else signers)
+
+    def adopt_root(self, value: dict[str, Any], *, feed_key: SigningKey | None = None) -> list[bytes]:
+        """Put a root document in force: its record; with a new epoch the key set, too. Returns what was said."""
+        self.root = read_root_unverified(value)
+        self.signed_roots.append(value)
+        self.feed_key = feed_key or self.feed_key
+        if self.root.epoch == self.epoch:
+            return [self.publish_root()]
+        self.epoch, self.records = self.root.epoch, []
+        return self.open()
+
+    def root_files(self) -> list[bytes]:
+        """Every root document so far, as it travels alone."""
+        return [root_bytes(value) for value in self.signed_roots]
+
+    def snapshot(self, state: TrustState, *, head: Head | None = None, iat: int | None = None) -> list[bytes]:
+        """The parts of a snapshot of ``state``, which is how somebody honest stands at ``head``."""
+        shares = list(cut(contents_of(state)))
+        return [
+            self.snapshot_part(share, n, len(shares), head=head, iat=iat) for n, share in enumerate(shares, start=1)
+        ]
+
+    def snapshot_part(
+        self,
+        state: SnapshotState,
+        part: int = 1,
+        parts: int = 1,
+        *,
+        head: Head | None = None,
+        iat: int | None = None,
+        key: SigningKey | None = None,
+        iss: str | None = None,
+    ) -> bytes:
+        return sign_part(
+            key or self.feed_key,
+            iss=iss or self.issuer,
+            iat=self.now if iat is None else iat,
+            jti=self.new_id(),
+            head=head or self.head,
+            part=part,
+            parts=parts,
+            state=state,
+        )
 
     def publish_keys(self, *keys: PublishedKey) -> bytes:
         return self.record(KeySetChanged(keys=list(keys)))

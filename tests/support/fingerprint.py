@@ -14,12 +14,13 @@ def state_fingerprint(verifier: Verifier) -> dict[str, Any]:
     state, chain, vouching = core.state, core._chain, core._vouching
     return {
         "ready": verifier._ready,
+        "root": core.root_version,
         "head": core.head,
         "known head": core.known_head,
         "held": None if chain is None else sorted((seq, held.hash) for seq, held in chain._held.items()),
         "evidence": core.evidence,
         "keys": [(key.key, dict(key.key.jwk), key.state, key.nbf, key.exp) for key in core.keys.keys],
-        "compromised": core.keys._compromised,
+        "compromised": core.keys.compromised,
         "denied": None if state is None else frozenset().union(*state.denied._sets),
         "cut-offs": None if state is None else {key: found[0] for key, found in state.cutoffs._latest.items()},
         "remaining": None

@@ -60,7 +60,7 @@ def forgeries(issuer: FakeIssuer) -> list[Forgery]:
     return [
         Forgery("empty", b"", "refused.malformed"),
         Forgery("not a JWS", b"\x00\xff" * 100, "refused.malformed"),
-        Forgery("plain JSON", body, "refused.malformed"),
+        Forgery("plain JSON", body, "refused.malformed_root"),
         Forgery("larger than a record may be", b"A" * 65_537, "refused.malformed"),
         Forgery("unsigned", header + b"." + payload + b".", "refused.malformed"),
         Forgery("alg none", _compact({**members, "alg": "none"}, body, b"x"), "refused.malformed"),

@@ -17,7 +17,7 @@ class ListSource:
         self._items = list(items)
 
     async def run(self, sink: FeedSink) -> None:
-        sink.report(self.name, "reading")
+        sink.report("reading")
         for item in self._items:
             sink.deliver(item)
         await asyncio.Event().wait()

@@ -17,9 +17,14 @@ class Alarm(StrEnum):
     """A signed key set that the root document does not allow: the feed key may be stolen."""
     STATE_FULL = "state_full"
     """More revocations than there is room for."""
+    ROOT_REFUSED = "root_refused"
+    """A signed record brings a root document that the root keys did not sign: the feed key may be stolen."""
     CLOCK = "clock"
-    """A signed heartbeat lies in the future: this clock is slow, or the issuer's is fast."""
+    """This clock and the issuer's are more than the clock tolerance apart: one of them is wrong."""
+    WITHHELD = "withheld"
+    """A source speaks of records that only another source brings: somebody on its way keeps them back."""
 
 
-DOUBTS: Final = frozenset(Alarm) - {Alarm.CLOCK}
-"""After one of these no heartbeat is believed to vouch for the state. A later root document may settle it."""
+DOUBTS: Final = frozenset(Alarm) - {Alarm.CLOCK, Alarm.WITHHELD}
+"""After one of these no heartbeat is believed to vouch for the state. Only a new epoch, which takes the root keys,
+settles it."""

@@ -1,107 +1,138 @@
 """Is this really from the feed? Signature, type, key and limits first; nothing is remembered before that.
 
-Before the first root document nothing can be verified, but for a record that brings the root document. That is verified
-by the trust anchor's root keys, then the record itself by a feed key that the document names.
+Whatever the feed says is signed by a feed key that the root document in force names. The one exception: a record that
+brings a root document may be signed by a key that this document names, once the document itself was verified.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from ostraka_schemas import base64url, jws
 from ostraka_schemas.errors import MalformedError, SignatureMismatch, UnsupportedKeyError, WireError
 from ostraka_schemas.events import RootPublished
 from ostraka_schemas.jwk import VerificationKey
-from ostraka_schemas.limits import RECORD_MAX_BYTES
-from ostraka_schemas.records import Heartbeat, Record, read_payload
-from ostraka_schemas.root import RootDocument, verify_first_root
+from ostraka_schemas.limits import RECORD_MAX_BYTES, SNAPSHOT_PART_MAX_BYTES
+from ostraka_schemas.records import Record
+from ostraka_schemas.root import RootDocument
+from ostraka_schemas.snapshots import FeedContent, SnapshotPart, read_payload
 
-from .anchored import Anchor
+from .refused import Refused
+from .roots import Roots
 
-FIRST_SEQ: Final = 1
-
-
-class Refused(Exception):
-    """The bytes are not to be believed. ``reason`` is a short machine name."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+_OVER: Final = "feed_key_expired"
+_ROOT_URI: Final = RootPublished.uri.encode()
 
 
 class FeedKeys:
-    """The keys that may sign the feed, as the current root document names them."""
+    """The keys that may sign the feed, as one root document names them."""
 
     def __init__(self, root: RootDocument) -> None:
-        self.root = root
+        self.root: Final = root
         self._keys: dict[str, VerificationKey] = {key.kid: key for key in root.feed_keys()}
 
-    def authenticate(self, raw: bytes, *, issuer: str, now: float) -> Record | Heartbeat:
-        """Verify and read a record or heartbeat.
+    def __contains__(self, kid: str) -> bool:
+        return kid in self._keys
+
+    def are_over(self, now: float) -> bool:
+        """Whether the time has passed in which they may sign."""
+        return now > self.root.feed.exp or now > self.root.exp
+
+    def check(self, compact: jws.Compact, header: jws.Header, now: float) -> None:
+        """Whether a feed key that is in force has signed this.
 
         Raises:
-            Refused: not signed by a feed key that is in force, not readable, or of another issuer.
+            Refused
         """
-        compact, header = _envelope(raw)
         key = self._keys.get(header.kid)
         if key is None:
             raise Refused("unknown_key")
-        if now > self.root.feed.exp or now > self.root.exp:
-            raise Refused("feed_key_expired")
-        _check_signature(compact, header, key)
-        content = _payload(compact)
-        if content.iss != issuer:
-            raise Refused("wrong_issuer")
-        if (content.position if isinstance(content, Record) else content.head.position).epoch != self.root.epoch:
-            raise Refused("wrong_epoch")
-        return content
+        if self.are_over(now):
+            raise Refused(_OVER)
+        try:
+            jws.check(compact, header, key)
+        except SignatureMismatch:
+            raise Refused("bad_signature") from None
+        except (MalformedError, UnsupportedKeyError):
+            raise Refused("malformed") from None
 
 
-def first_root(raw: bytes, *, anchor: Anchor, now: float) -> FeedKeys:
-    """Find, in the record that opens the feed, the root document that the anchor leads to.
+class Authentic(NamedTuple):
+    """What was verified; and, if it is a record that brings a root document not yet in force, that document."""
+
+    content: FeedContent
+    brings: RootDocument | None = None
+
+
+def authenticate(raw: bytes, *, keys: FeedKeys | None, roots: Roots, issuer: str, now: float) -> Authentic:
+    """Verify and read a record, a heartbeat or a part of a snapshot.
+
+    Args:
+        keys: those in force; ``None`` before the first root document.
 
     Raises:
-        Refused: not such a record, not signed as the anchor asks, of another issuer, expired.
+        Refused: not signed by a feed key that is in force, not readable, of another issuer or epoch.
     """
-    compact, _header = _envelope(raw)
-    content = _payload(compact)
+    compact, header = _envelope(raw)
+    stranger = "no_root_yet" if keys is None else "unknown_key"
+    if keys is not None and keys.are_over(now):
+        stranger = _OVER
+    elif keys is not None and header.kid in keys:
+        # The signature first: nothing of a stranger's is read further than its header.
+        keys.check(compact, header, now)
+        content = _content(compact, raw, issuer)
+        if _epoch(content) == keys.root.epoch:
+            return Authentic(content)
+        stranger = "wrong_epoch"
+    record = _root_record(compact, raw, issuer)
+    document = None if record is None else roots.brought_by(record.event)
+    if record is None or document is None:
+        raise Refused(stranger)
+    FeedKeys(document).check(compact, header, now)
+    if _epoch(record.content) != document.epoch:
+        raise Refused("wrong_epoch")
+    return Authentic(record.content, document)
+
+
+class _RootRecord(NamedTuple):
+    content: Record
+    event: RootPublished
+
+
+def _root_record(compact: jws.Compact, raw: bytes, issuer: str) -> _RootRecord | None:
+    """The record in there if it brings a root document. A cheap look first: strangers decide how often it is asked."""
+    if len(raw) > RECORD_MAX_BYTES or _ROOT_URI not in _decoded(compact):
+        return None
+    content = _content(compact, raw, issuer)
     if not isinstance(content, Record) or not isinstance(content.event, RootPublished):
-        raise Refused("no_root_yet")
-    event = content.event
-    try:
-        root = verify_first_root(
-            {"payload": event.payload, "signatures": event.signatures}, trusted=anchor.root_thumbprints
-        )
-    except SignatureMismatch:
-        raise Refused("root_not_trusted") from None
-    except WireError:
-        raise Refused("malformed_root") from None
-    if root.iss != anchor.issuer:
-        raise Refused("wrong_issuer")
-    if now > root.exp:
-        raise Refused("root_expired")
-    if content.position.seq != FIRST_SEQ:
-        raise Refused("root_out_of_place")
-    return FeedKeys(root)
+        return None
+    return _RootRecord(content, content.event)
 
 
 def _envelope(raw: bytes) -> tuple[jws.Compact, jws.Header]:
     try:
-        compact = jws.split(raw, max_bytes=RECORD_MAX_BYTES)
+        compact = jws.split(raw, max_bytes=SNAPSHOT_PART_MAX_BYTES)
         return compact, jws.read_header(compact.header, typ=jws.TYP_EVENT)
     except MalformedError:
         raise Refused("malformed") from None
 
 
-def _payload(compact: jws.Compact) -> Record | Heartbeat:
+def _content(compact: jws.Compact, raw: bytes, issuer: str) -> FeedContent:
     try:
-        return read_payload(base64url.decode(compact.payload))
+        content = read_payload(_decoded(compact))
     except WireError:
         raise Refused("malformed") from None
+    if len(raw) > RECORD_MAX_BYTES and not isinstance(content, SnapshotPart):
+        raise Refused("malformed")
+    if content.iss != issuer:
+        raise Refused("wrong_issuer")
+    return content
 
 
-def _check_signature(compact: jws.Compact, header: jws.Header, key: VerificationKey) -> None:
+def _decoded(compact: jws.Compact) -> bytes:
     try:
-        jws.check(compact, header, key)
-    except SignatureMismatch:
-        raise Refused("bad_signature") from None
-    except (MalformedError, UnsupportedKeyError):
+        return base64url.decode(compact.payload)
+    except MalformedError:
         raise Refused("malformed") from None
+
+
+def _epoch(content: FeedContent) -> int:
+    return (content.position if isinstance(content, Record) else content.head.position).epoch

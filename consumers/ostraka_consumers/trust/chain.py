@@ -7,6 +7,8 @@ Rules, for a record whose signature was verified:
 3. A position already passed or held, other bytes; or the next position, but attached to another record than ours:
    **equivocation**. Whoever holds the feed key has told two stories.
 4. Further ahead: held, at most ``HOLD_MAX_RECORDS`` and ``HOLD_MAX_BYTES``; beyond that let go, to be read again.
+5. A snapshot that is further on may take the place of the records up to its head; what was held after it goes on from
+   there.
 """
 
 from collections import deque
@@ -60,6 +62,7 @@ class Chain:
     _raws_bytes: int = 0
     _held: dict[int, Signed] = field(default_factory=dict)
     _held_bytes: int = 0
+    _expected: int = 0
 
     @property
     def next_seq(self) -> int:
@@ -76,9 +79,10 @@ class Chain:
         """How many records wait for their turn."""
         return len(self._held)
 
-    def has_passed(self, hash_: bytes) -> bool:
-        """Whether exactly these bytes were applied lately: then nothing needs to be verified again."""
-        return hash_ in self._passed
+    def passed(self, hash_: bytes) -> Position | None:
+        """Where exactly these bytes were applied lately, if they were: then nothing needs to be verified again."""
+        seq = self._passed.get(hash_)
+        return None if seq is None else Position(self.epoch, seq)
 
     def can_compare(self, position: Position) -> bool:
         """Whether the record at ``position`` is still known, or still to come."""
@@ -119,7 +123,10 @@ class Chain:
         seq = signed.record.position.seq
         if seq in self._held:
             return Place.AHEAD
-        if seq - self.next_seq > HOLD_MAX_RECORDS or self._held_bytes + len(signed.raw) > HOLD_MAX_BYTES:
+        if (
+            seq - max(self.next_seq, self._expected) > HOLD_MAX_RECORDS
+            or self._held_bytes + len(signed.raw) > HOLD_MAX_BYTES
+        ):
             return Place.TOO_FAR
         self._held[seq] = signed
         self._held_bytes += len(signed.raw)
@@ -134,11 +141,31 @@ class Chain:
         self._passed[signed.hash] = position.seq
         old = self._hashes.pop(position.seq - HASH_WINDOW, None)
         if old is not None:
-            del self._passed[old]
+            self._passed.pop(old, None)
         self._raws.append((position.seq, signed.raw))
         self._raws_bytes += len(signed.raw)
         while self._raws_bytes > EVIDENCE_MAX_BYTES:
             self._raws_bytes -= len(self._raws.popleft()[1])
+
+    def expect(self, head: Head) -> None:
+        """Say that a snapshot at ``head`` is there, to be taken once it is vouched for: hold what comes after it."""
+        self._expected = head.position.seq + 1
+
+    def jump(self, head: Head) -> bool:
+        """Go on from the head of a snapshot. Whether that fits what is held; if not, both contents are kept."""
+        held = self._held.get(head.position.seq)
+        for seq in [seq for seq in self._held if seq <= head.position.seq]:
+            self._release(seq)
+        self.head = head
+        # The hashes in between are unknown, and so are those before: they could be compared with nothing.
+        self._hashes = {head.position.seq: head.hash}
+        self._passed = {head.hash: head.position.seq}
+        self._raws.clear()
+        self._raws_bytes = 0
+        if held is None or held.hash == head.hash:
+            return True
+        self._keep(head.position, None, held.raw)
+        return False
 
     def held_in_turn(self) -> Iterator[Signed]:
         """Held records whose turn has come; the caller places and advances each before it asks for the next."""

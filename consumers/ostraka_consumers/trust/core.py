@@ -11,17 +11,24 @@ The rules, in words:
 6. A signed record that is not understood: ``must_understand`` ends freshness; otherwise it is skipped and counted. No
    bytes, however odd, raise.
 7. Kafka's offsets, timestamps, keys and headers are not even handed in.
+
+Root documents, heartbeats and snapshots have rules of their own: ``roots``, ``freshness``, ``snapshot``.
 """
 
 from collections import Counter
 
 from ostraka_consumers.errors import Expired, NotReady, NotYetValid, Revoked, Stale
-from ostraka_schemas.limits import CLOCK_TOLERANCE, RECORD_MAX_BYTES
+from ostraka_schemas.errors import MalformedError
+from ostraka_schemas.events import RootPublished
+from ostraka_schemas.limits import CLOCK_TOLERANCE, SNAPSHOT_PART_MAX_BYTES
 from ostraka_schemas.records import Head, Heartbeat, Position, Record, record_hash
+from ostraka_schemas.root import RootDocument
+from ostraka_schemas.snapshots import SnapshotPart
 
+from . import snapshot
 from .alarms import DOUBTS, Alarm
 from .anchored import Anchor
-from .authentic import FeedKeys, Refused, first_root
+from .authentic import FeedKeys, authenticate
 from .chain import Chain, Evidence, Place, Signed
 from .cutoffs import ISSUER
 from .effects import TrustState
@@ -29,6 +36,8 @@ from .freshness import Freshness, Statement, Vouching, newest
 from .instant import Instant
 from .keyset import KeySet
 from .receipt import Outcome, Receipt
+from .refused import Refused
+from .roots import MARK, Roots
 from .tokens import GenuineToken
 
 _NO_KEYS = KeySet()
@@ -47,19 +56,27 @@ class TrustCore:
         self.counters: Counter[str] = Counter()
         self.alarms: set[Alarm] = set()
         self._wanted_staleness = max_staleness
+        self._roots = Roots(anchor)
         self._feed_keys: FeedKeys | None = None
         self._chain: Chain | None = None
         self._state: TrustState | None = None
         self._vouching = Vouching()
+        self._gathering: snapshot.Gathering | None = None
         self._too_far: Position | None = None
         self._betrayed: tuple[Position, int] | None = None
-        self._last_heartbeat: bytes | None = None
+        self._last_heartbeat: tuple[bytes, Heartbeat] | None = None
 
     # --- what comes in -----------------------------------------------------------------------------------------------
 
     def receive(self, raw: bytes, at: Instant) -> Receipt:
-        """Take whatever a source found. Never raises; what becomes of it is in the receipt and in ``counters``."""
-        receipt = self._receive(raw, at)
+        """Take whatever a source found: a record, a heartbeat, a part of a snapshot, a root document, or anything else.
+
+        Never raises; what becomes of it is in the receipt and in ``counters``.
+        """
+        try:
+            receipt = self._receive(raw, at)
+        except Refused as refused:
+            receipt = Receipt(Outcome.REFUSED, refused.reason)
         name = receipt.outcome.value if receipt.reason is None else f"{receipt.outcome.value}.{receipt.reason}"
         self.counters[name] += 1
         return receipt
@@ -67,80 +84,144 @@ class TrustCore:
     def _receive(self, raw: bytes, at: Instant) -> Receipt:
         # Before anything reads them whole: whoever can write to the bus decides how many there are.
         kind: object = type(raw)
-        if kind is not bytes or len(raw) > RECORD_MAX_BYTES:
-            return Receipt(Outcome.REFUSED, "malformed")
+        if kind is not bytes or len(raw) > SNAPSHOT_PART_MAX_BYTES:
+            raise Refused("malformed")
+        if raw.startswith(MARK):
+            return self._take_root(raw)
         hash_ = record_hash(raw)
-        if hash_ == self._last_heartbeat or (self._chain is not None and self._chain.has_passed(hash_)):
-            return Receipt(Outcome.DUPLICATE)
+        known = self._known(hash_)
+        if known is not None:
+            return known
         now = self._vouching.now(at)
+        authentic = authenticate(raw, keys=self._feed_keys, roots=self._roots, issuer=self.anchor.issuer, now=now)
+        if authentic.brings is not None and self._opens_epoch(authentic.brings):
+            self._adopt(authentic.brings)
+        chain, state = self._chain, self._state
+        if chain is None or state is None:
+            raise Refused("no_root_yet")
+        match authentic.content:
+            case Heartbeat() as heartbeat:
+                return self._take_heartbeat(Statement(heartbeat, raw), chain, state, at)
+            case SnapshotPart() as part:
+                return self._take_part(part, raw, chain, state, now)
+            case Record() as record:
+                return self._take_record(Signed(record, raw, hash_), chain, state, now)
+
+    def _known(self, hash_: bytes) -> Receipt | None:
+        last = self._last_heartbeat
+        if last is not None and last[0] == hash_:
+            return Receipt(Outcome.DUPLICATE, position=last[1].head.position, heard=last[1].iat)
+        passed = None if self._chain is None else self._chain.passed(hash_)
+        return None if passed is None else Receipt(Outcome.DUPLICATE, position=passed)
+
+    # --- root documents ----------------------------------------------------------------------------------------------
+
+    def _take_root(self, raw: bytes) -> Receipt:
+        document = self._roots.read(raw)
+        if document is None:
+            return Receipt(Outcome.DUPLICATE, "older_root")
+        self._adopt(document)
+        return Receipt(Outcome.ROOT)
+
+    def _opens_epoch(self, document: RootDocument) -> bool:
+        # One of the same epoch takes effect when the turn of its record comes: what is signed with the key before may
+        # still be on its way.
+        return self._chain is None or document.epoch != self._chain.epoch
+
+    def _adopt(self, document: RootDocument) -> None:
+        before = self._chain
+        self._roots.current, self._feed_keys = document, FeedKeys(document)
+        self._gathering = None
+        if before is not None and self._state is not None and document.epoch == before.epoch:
+            self._state.limit_by(document)
+            return
+        self._chain = Chain(document.epoch, evidence=[] if before is None else before.evidence)
+        forgotten_until = 0.0 if self._state is None else self._state.forgotten_until
+        self._state = TrustState(document, forgotten_until=forgotten_until)
+        self._vouching.begin_epoch()
+        self._too_far = self._betrayed = self._last_heartbeat = None
+        self.alarms -= DOUBTS
+
+    def _take_brought(self, record: Record) -> None:
+        """Adopt the root document that a record brings, now that its turn has come."""
+        if not isinstance(record.event, RootPublished):
+            return
         try:
-            keys = self._feed_keys or first_root(raw, anchor=self.anchor, now=now)
-            content = keys.authenticate(raw, issuer=self.anchor.issuer, now=now)
-        except Refused as refused:
-            return Receipt(Outcome.REFUSED, refused.reason)
-        chain = self._adopt(keys)
-        if isinstance(content, Heartbeat):
-            return self._take_heartbeat(content, raw, chain, at)
-        return self._take_record(Signed(content, raw, hash_), chain, now)
+            document = self._roots.brought_by(record.event)
+        except Refused:
+            self._raise(Alarm.ROOT_REFUSED)
+            return
+        if document is None:
+            return
+        if self._opens_epoch(document):
+            self._raise(Alarm.ROOT_REFUSED)  # it has to open that epoch, not to stand in this one
+        else:
+            self._adopt(document)
 
-    def _adopt(self, keys: FeedKeys) -> Chain:
-        if self._chain is None:
-            self._feed_keys, self._chain, self._state = keys, Chain(keys.root.epoch), TrustState(keys.root)
-        return self._chain
+    # --- heartbeats --------------------------------------------------------------------------------------------------
 
-    def _take_heartbeat(self, heartbeat: Heartbeat, raw: bytes, chain: Chain, at: Instant) -> Receipt:
+    def _take_heartbeat(self, statement: Statement, chain: Chain, state: TrustState, at: Instant) -> Receipt:
+        heartbeat = statement.heartbeat
+        position, iat = heartbeat.head.position, heartbeat.iat
         if self._vouching.is_ahead_of_time(heartbeat, at):
             self.alarms.add(Alarm.CLOCK)
-            return Receipt(Outcome.REFUSED, "from_the_future")
-        ahead = self._vouching.ahead
-        if chain.contradicts(heartbeat.head, raw, ahead):
+            raise Refused("from_the_future")
+        if chain.contradicts(heartbeat.head, statement.raw, self._vouching.ahead):
             return self._equivocation()
         if not self._vouching.is_news(heartbeat):
-            return Receipt(Outcome.DUPLICATE, "older_heartbeat")
-        if not chain.can_compare(heartbeat.head.position):
-            return Receipt(Outcome.REFUSED, "head_too_old")
-        self._last_heartbeat = record_hash(raw)
-        self._vouching.hear(Statement(heartbeat, raw), chain.head, at)
+            return Receipt(Outcome.DUPLICATE, "older_heartbeat", position=position, heard=iat)
+        if not chain.can_compare(position):
+            raise Refused("head_too_old")
+        self._last_heartbeat = record_hash(statement.raw), heartbeat
+        self._vouching.hear(statement, chain.head, at)
+        if self._vouching.clocks_differ(heartbeat, at):
+            self.alarms.add(Alarm.CLOCK)
         if self._betrayed is not None and self._vouching.heard_at > self._betrayed[1] + CLOCK_TOLERANCE:
             self._betrayed = None  # the heartbeat is younger than that token and knows better
-        if self._state is not None:
-            self._state.forget(heartbeat.iat)
-        return Receipt(Outcome.HEARTBEAT)
+        applied = self._take_snapshot(chain, state, self._vouching.now(at))
+        state.forget(iat)
+        return Receipt(Outcome.HEARTBEAT, applied=applied, position=position, heard=iat)
 
-    def _take_record(self, signed: Signed, chain: Chain, now: float) -> Receipt:
+    # --- records -----------------------------------------------------------------------------------------------------
+
+    def _take_record(self, signed: Signed, chain: Chain, state: TrustState, now: float) -> Receipt:
+        position = signed.record.position
         match chain.place(signed):
             case Place.PASSED:
-                return Receipt(Outcome.DUPLICATE)
+                return Receipt(Outcome.DUPLICATE, position=position)
             case Place.AHEAD:
-                return Receipt(Outcome.HELD)
+                return Receipt(Outcome.HELD, position=position)
             case Place.TOO_FAR:
-                self._too_far = newest(self._too_far, signed.record.position)
-                return Receipt(Outcome.REFUSED, "too_far_ahead")
+                self._too_far = newest(self._too_far, position)
+                return Receipt(Outcome.REFUSED, "too_far_ahead", position=position)
             case Place.CONFLICT:
                 return self._equivocation()
             case Place.NEXT:
-                return self._apply_from(signed, chain, now)
+                first = self._apply(signed, chain, state, now)
+                return Receipt(Outcome.APPLIED, applied=(first, *self._go_on(chain, state, now)), position=position)
 
-    def _apply_from(self, signed: Signed, chain: Chain, now: float) -> Receipt:
-        applied = [self._apply(signed, chain, now)]
+    def _go_on(self, chain: Chain, state: TrustState, now: float) -> tuple[Record, ...]:
+        """Apply what was held and whose turn has come; then see whether a heartbeat vouches for it."""
+        applied = []
         for held in chain.held_in_turn():
             if chain.place(held) is not Place.NEXT:
                 self._equivocation()
                 break
-            applied.append(self._apply(held, chain, now))
+            applied.append(self._apply(held, chain, state, now))
         said = self._vouching.reached(chain.head)
         if said is not None:
             if chain.contradicts(said.heartbeat.head, said.raw):
                 self._equivocation()
             else:
                 self._vouching.vouch(said.heartbeat.iat)
-        return Receipt(Outcome.APPLIED, applied=tuple(applied))
+        return tuple(applied)
 
-    def _apply(self, signed: Signed, chain: Chain, now: float) -> Record:
+    def _apply(self, signed: Signed, chain: Chain, state: TrustState, now: float) -> Record:
         chain.advance(signed)
-        alarm = None if self._state is None else self._state.apply(signed.record, now)
+        alarm = state.apply(signed.record, now)
         if alarm is not None:
             self._raise(alarm)
+        self._take_brought(signed.record)
         self.counters["records"] += 1
         return signed.record
 
@@ -152,6 +233,48 @@ class TrustCore:
         self.alarms.add(alarm)
         if alarm in DOUBTS:
             self._vouching.doubted = True
+
+    # --- snapshots ---------------------------------------------------------------------------------------------------
+
+    def _take_part(self, part: SnapshotPart, raw: bytes, chain: Chain, state: TrustState, now: float) -> Receipt:
+        position = part.head.position
+        if chain.contradicts(part.head, raw, self._vouching.ahead):
+            return self._equivocation()
+        if chain.head is not None and position <= chain.head.position:
+            return Receipt(Outcome.DUPLICATE, "snapshot_not_needed", position=position)
+        name = snapshot.name_of(part)
+        if self._gathering is None or name > self._gathering.name:
+            self._gathering = snapshot.Gathering(part)
+        if name != self._gathering.name:
+            return Receipt(Outcome.DUPLICATE, "older_snapshot", position=position)
+        try:
+            if not self._gathering.add(part):
+                return Receipt(Outcome.DUPLICATE, position=position)
+        except MalformedError:
+            raise Refused("malformed") from None
+        if self._gathering.is_whole:
+            chain.expect(part.head)
+        return Receipt(Outcome.SNAPSHOT, applied=self._take_snapshot(chain, state, now), position=position)
+
+    def _take_snapshot(self, chain: Chain, state: TrustState, now: float) -> tuple[Record, ...]:
+        """Jump to the snapshot that was gathered, if its time has come. Returns the records that went on from it."""
+        gathered = self._gathering
+        if gathered is None or not gathered.is_whole:
+            return ()
+        position = gathered.head.position
+        if chain.head is not None and position <= chain.head.position:
+            self._gathering = None  # the records were faster
+            return ()
+        if self._vouching.heard_of < position:
+            return ()
+        self._gathering = None
+        alarm = snapshot.take(gathered, state)
+        if alarm is not None:
+            self._raise(alarm)
+        if not chain.jump(gathered.head):
+            self._equivocation()
+        self.counters["snapshots"] += 1
+        return self._go_on(chain, state, now)
 
     # --- what is known -----------------------------------------------------------------------------------------------
 
@@ -181,6 +304,16 @@ class TrustCore:
             self._too_far,
             self._betrayed[0] if self._betrayed else None,
         )
+
+    @property
+    def root_version(self) -> int:
+        """Version of the root document in force; 0 before the first."""
+        return 0 if self._roots.current is None else self._roots.current.version
+
+    @property
+    def doubted(self) -> bool:
+        """Whether something was found after which no heartbeat can vouch any more; a new epoch settles it."""
+        return self._vouching.doubted
 
     @property
     def behind(self) -> bool:

@@ -9,12 +9,11 @@ issuer, falls back to its ``iat``: minted in the second of the cut-off or earlie
 
 from collections.abc import Sequence
 from heapq import heappop, heappush
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from ostraka_schemas.permissions import covered_by_any, overlaps
 from ostraka_schemas.records import Position
-
-Level = Literal["issuer", "client", "subject", "session"]
+from ostraka_schemas.snapshots import Level
 
 
 class Key(NamedTuple):
@@ -79,6 +78,10 @@ class Cutoffs:
             self._expiry.add(key, expires)
         self._latest[key] = (moment, expires)
 
+    def kept(self) -> list[tuple[Key, Moment, float]]:
+        """What is remembered now, each with the time until which it is kept."""
+        return [(key, moment, expires) for key, (moment, expires) in self._latest.items()]
+
     def hit(self, minted: Minted, keys: Sequence[Key]) -> Key | None:
         """The first of ``keys`` that was cut off after the token was minted."""
         if not self._latest:
@@ -102,7 +105,9 @@ class Cutoffs:
                 self._expiry.add(key, expires)
 
 
-class _Narrowing(NamedTuple):
+class Narrowing(NamedTuple):
+    """What is left, or what was taken, since ``moment``; kept until ``expires`` (seconds since the epoch)."""
+
     moment: Moment
     expires: float
     patterns: tuple[str, ...]
@@ -112,20 +117,28 @@ class Narrowings:
     """What was taken from older tokens: permissions of one holder, or one permission from everyone."""
 
     def __init__(self) -> None:
-        self._remaining: dict[Key, list[_Narrowing]] = {}
-        self._revoked: list[_Narrowing] = []
+        self._remaining: dict[Key, list[Narrowing]] = {}
+        self._revoked: list[Narrowing] = []
         self._expiry = _Expiry()
         self._kept = 0
 
     def keep_only(self, key: Key, patterns: Sequence[str], moment: Moment, expires: float) -> None:
         """Older tokens of ``key`` keep at most ``patterns``."""
-        self._remaining.setdefault(key, []).append(_Narrowing(moment, expires, tuple(patterns)))
+        self._remaining.setdefault(key, []).append(Narrowing(moment, expires, tuple(patterns)))
         self._kept += 1
         self._expiry.add(key, expires)
 
     def revoke(self, pattern: str, moment: Moment, expires: float) -> None:
         """No older token of anyone carries what ``pattern`` covers."""
-        self._revoked.append(_Narrowing(moment, expires, (pattern,)))
+        self._revoked.append(Narrowing(moment, expires, (pattern,)))
+
+    def remaining(self) -> list[tuple[Key, Narrowing]]:
+        """What holders were left with, as remembered now."""
+        return [(key, entry) for key, entries in self._remaining.items() for entry in entries]
+
+    def revoked(self) -> list[Narrowing]:
+        """What was taken from everyone, as remembered now: one pattern each."""
+        return list(self._revoked)
 
     def allow(self, permission: str, minted: Minted, keys: Sequence[Key]) -> bool:
         """Whether a token minted then, of a holder known by ``keys``, still carries ``permission``."""

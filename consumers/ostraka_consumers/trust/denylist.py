@@ -5,6 +5,7 @@ are; forgetting drops whole buckets. An entry never leaves before its time, and 
 Only if times lie further apart than a token can live, the last bucket takes what would need another, and outstays more.
 """
 
+from collections.abc import Iterable
 from hashlib import sha256
 from math import ceil
 
@@ -39,11 +40,20 @@ class DenyList:
 
     def add(self, number: int, expires: float) -> None:
         """Deny ``number`` at least until ``expires`` (seconds since the epoch)."""
+        self._bucket(expires).add(number)
+
+    def add_many(self, numbers: Iterable[int], expires: float) -> None:
+        """Deny all of ``numbers`` at least until ``expires``."""
+        self._bucket(expires).update(numbers)
+
+    def kept(self) -> list[tuple[int, tuple[int, ...]]]:
+        """What is denied now, in groups with the last whole second of their time: ``add_many`` makes the same of it."""
+        return [((index + 1) * self._width - 1, tuple(bucket)) for index, bucket in sorted(self._buckets.items())]
+
+    def _bucket(self, expires: float) -> set[int]:
         index = int(expires // self._width)
         bucket = self._buckets.get(index)
-        if bucket is None:
-            bucket = self._bucket_for(index)
-        bucket.add(number)
+        return self._bucket_for(index) if bucket is None else bucket
 
     def _bucket_for(self, index: int) -> set[int]:
         if len(self._buckets) < DENY_BUCKETS:

@@ -4,12 +4,15 @@ Nothing is ever un-revoked. An entry leaves only when a signed heartbeat says th
 it could meet has expired; the verifier's own clock has no say in it.
 """
 
+from collections.abc import Collection, Sequence
+
 from ostraka_consumers.limits import STATE_ENTRIES_MAX
 from ostraka_schemas.events import (
     Event,
     IssuerCutoff,
     KeySetChanged,
     PermissionRevoked,
+    PublishedKey,
     RootPublished,
     SessionRevoked,
     TokenClaimsChange,
@@ -18,7 +21,7 @@ from ostraka_schemas.events import (
     UnknownEvent,
 )
 from ostraka_schemas.limits import CLOCK_TOLERANCE
-from ostraka_schemas.records import Record
+from ostraka_schemas.records import Position, Record
 from ostraka_schemas.root import RootDocument
 from ostraka_schemas.subjects import Complex, IssSub, JwtId, Opaque, SubjectIdentifier, Uri
 
@@ -31,16 +34,21 @@ from .keyset import BeyondLimits, KeySet
 class TrustState:
     """Key set, deny list, cut-offs and narrowings of one issuer, within the limits of its root document."""
 
-    def __init__(self, root: RootDocument) -> None:
+    def __init__(self, root: RootDocument, *, forgotten_until: float = 0.0) -> None:
         self.root = root
         self.keys = KeySet()
-        self._keep = root.limits.token_lifetime + CLOCK_TOLERANCE + root.limits.late
+        self._keep = _keep(root)
         self.denied = DenyList(self._keep)
         self.cutoffs = Cutoffs()
         self.narrowings = Narrowings()
         self.skipped = 0
-        self._forgotten_until = 0.0
+        self._forgotten_until = forgotten_until
         self._latest_iat = 0
+
+    @property
+    def latest_iat(self) -> int:
+        """The latest ``iat`` of the records so far (seconds since the epoch)."""
+        return self._latest_iat
 
     @property
     def forgotten_until(self) -> float:
@@ -64,8 +72,8 @@ class TrustState:
         if _issuer_of(record.subject) not in (None, self.root.iss):
             self.skipped += 1  # somebody else's subject: nothing of ours can be meant
             return None
-        # Key sets and the cut-off for everyone take no more room however many there are.
-        if self.entries >= STATE_ENTRIES_MAX and not isinstance(event, KeySetChanged | IssuerCutoff):
+        # Key sets, root documents and the cut-off for everyone take no more room however many there are.
+        if self.entries >= STATE_ENTRIES_MAX and not isinstance(event, KeySetChanged | RootPublished | IssuerCutoff):
             return Alarm.STATE_FULL
         return self._take(event, record, self._keep_until(record, now))
 
@@ -78,10 +86,9 @@ class TrustState:
         moment = Moment(record.position, record.iat)
         match event:
             case KeySetChanged():
-                return self._replace_keys(event)
+                return self.replace_keys(event.keys)
             case RootPublished():
-                # The first one was taken when it opened the feed; this verifier cannot follow a later one.
-                return None if record.position.seq == 1 else Alarm.NOT_UNDERSTOOD
+                self._open_epoch(record, expires)
             case TokenRevoked():
                 return self._deny_one(record.subject, event, expires)
             case TokensRevoked():
@@ -99,6 +106,22 @@ class TrustState:
                 return Alarm.NOT_UNDERSTOOD
         return None
 
+    def _open_epoch(self, record: Record, expires: float) -> None:
+        """Opening a new epoch is a cut-off for everyone: of what was said before, nothing is vouched for any more."""
+        epoch, seq = record.position
+        if epoch > 1 and seq == 1:
+            self.cutoffs.add(ISSUER, Moment(Position(epoch, 0), record.iat), expires)
+
+    def limit_by(self, root: RootDocument) -> None:
+        """Go on under a new root document of the same epoch: what it does not allow any more has no effect."""
+        self.root = root
+        self._keep = max(self._keep, _keep(root))
+        self.keys = self.keys.within(root)
+
+    def take_over(self, latest_iat: int) -> None:
+        """Go on after a record of that ``iat``, whose effect a snapshot brought."""
+        self._latest_iat = max(self._latest_iat, latest_iat)
+
     def forget(self, signed_time: float) -> None:
         """Drop what can meet no living token, ``signed_time`` being the ``iat`` of a verified heartbeat."""
         self._forgotten_until = max(self._forgotten_until, signed_time)
@@ -106,9 +129,14 @@ class TrustState:
         self.cutoffs.forget(signed_time)
         self.narrowings.forget(signed_time)
 
-    def _replace_keys(self, event: KeySetChanged) -> Alarm | None:
+    def replace_keys(self, keys: Sequence[PublishedKey], compromised: Collection[str] = ()) -> Alarm | None:
+        """Take a new key set. Returns what a person must look at, if anything; then nothing is changed.
+
+        Args:
+            compromised: thumbprints of keys known to be compromised, in the set or not.
+        """
         try:
-            self.keys = self.keys.replaced_by(event, self.root)
+            self.keys = self.keys.replaced_by(keys, self.root, compromised)
         except BeyondLimits:
             return Alarm.BEYOND_LIMITS
         return None
@@ -124,6 +152,10 @@ class TrustState:
         expires = min(exp + CLOCK_TOLERANCE + self.root.limits.late, latest)
         if expires >= self._forgotten_until:
             self.denied.add(token_number(jti), expires)
+
+
+def _keep(root: RootDocument) -> int:
+    return root.limits.token_lifetime + CLOCK_TOLERANCE + root.limits.late
 
 
 def _issuer_of(subject: SubjectIdentifier) -> str | None:

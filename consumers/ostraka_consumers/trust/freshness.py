@@ -6,13 +6,15 @@ of the verifier's knowledge. The bus is not in the argument.
 
 Time is ``max(wall clock, newest heartbeat's iat + monotonic time since)``: a slow clock cannot lengthen a token's life.
 A heartbeat more than the clock tolerance ahead is not believed, or a fast issuer could lend freshness it does not have.
+Whose clock is wrong cannot be known here, but that one is can: heartbeats from the future, a wall clock behind the
+signed time, or heartbeats that come in step with the time and yet every one of them too old.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from ostraka_consumers.limits import FRESH_FOR
+from ostraka_consumers.limits import CLOCK_STEP_TOLERANCE, FRESH_FOR
 from ostraka_schemas.limits import CLOCK_TOLERANCE
 from ostraka_schemas.records import Head, Heartbeat, Position
 
@@ -57,6 +59,7 @@ class Vouching:
     doubted: bool = False
     _floor: float = 0.0
     _floor_read: float = 0.0
+    _late_since: tuple[int, float] | None = None
 
     def now(self, at: Instant) -> float:
         """The time to judge by."""
@@ -80,6 +83,29 @@ class Vouching:
             self.vouch(heartbeat.iat)
         else:
             self.ahead = statement
+
+    def clocks_differ(self, heartbeat: Heartbeat, at: Instant) -> bool:
+        """Whether this wall clock and the issuer's are further apart than two good clocks; ask after ``hear``."""
+        if self.now(at) - at.wall > CLOCK_TOLERANCE:
+            return True
+        if at.wall - heartbeat.iat <= CLOCK_TOLERANCE:
+            self._late_since = None
+            return False
+        if self._late_since is None or not self._in_step(heartbeat, at, *self._late_since):
+            # Old ones that are read one after the other, or an outage that ends: no sign of a wrong clock.
+            self._late_since = (heartbeat.iat, at.monotonic)
+            return False
+        return heartbeat.iat - self._late_since[0] >= FRESH_FOR
+
+    @staticmethod
+    def _in_step(heartbeat: Heartbeat, at: Instant, iat: int, read: float) -> bool:
+        return abs((heartbeat.iat - iat) - (at.monotonic - read)) <= CLOCK_STEP_TOLERANCE
+
+    def begin_epoch(self) -> None:
+        """Nothing that was said of the former epoch vouches for the new one; the signed time goes on."""
+        self.vouched_at = None
+        self.ahead = None
+        self.doubted = False
 
     def reached(self, head: Head | None) -> Statement | None:
         """The heartbeat that was ahead, once the feed is applied up to where it was: compare it, then ``vouch``."""

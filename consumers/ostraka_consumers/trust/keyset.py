@@ -9,12 +9,12 @@ Rules:
 4. A key that did not change keeps its identity, so that what was verified with it need not be verified again.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from ostraka_consumers.limits import COMPROMISED_KEYS_MAX
-from ostraka_schemas.events import KeySetChanged, KeyState, PublishedKey
+from ostraka_schemas.events import KeyState, PublishedKey
 from ostraka_schemas.jwk import VerificationKey
 from ostraka_schemas.root import RootDocument
 
@@ -58,20 +58,30 @@ class KeySet:
         """All keys, in the order in which they were published."""
         return tuple(self._keys.values())
 
-    def replaced_by(self, event: KeySetChanged, root: RootDocument) -> "KeySet":
-        """The key set after ``event``.
+    @property
+    def compromised(self) -> frozenset[str]:
+        """Thumbprints of every key that was ever said to be compromised."""
+        return self._compromised
+
+    def replaced_by(
+        self, published_keys: Sequence[PublishedKey], root: RootDocument, compromised_too: Collection[str] = ()
+    ) -> "KeySet":
+        """The key set after ``published_keys`` were announced.
+
+        Args:
+            compromised_too: thumbprints of keys known to be compromised, in the set or not.
 
         Raises:
             BeyondLimits: rule 2 is broken.
         """
-        if len(event.keys) > root.limits.token_keys:
-            raise BeyondLimits(f"{len(event.keys)} keys, the root document allows {root.limits.token_keys}")
-        reserved = {key.thumbprint for key in (*root.root_keys(), *root.feed_keys())}
-        compromised = set(self._compromised)
+        if len(published_keys) > root.limits.token_keys:
+            raise BeyondLimits(f"{len(published_keys)} keys, the root document allows {root.limits.token_keys}")
+        reserved = _reserved(root)
+        compromised = {*self._compromised, *compromised_too}
         keys = {}
-        for published in event.keys:
+        for published in published_keys:
             key = published.key()
-            _check(published, key, root, reserved)
+            _check(published, root, reserved)
             if published.state == "compromised":
                 compromised.add(key.thumbprint)
             state: KeyState = "compromised" if key.thumbprint in compromised else published.state
@@ -82,14 +92,35 @@ class KeySet:
             raise BeyondLimits("more compromised keys than can be remembered")
         return KeySet(keys, frozenset(compromised))
 
+    def within(self, root: RootDocument) -> "KeySet":
+        """What is left of the key set under a new root document: keys that it does not allow verify nothing."""
+        reserved = _reserved(root)
+        return KeySet(
+            {kid: trusted for kid, trusted in self._keys.items() if _is_allowed(trusted, root, reserved)},
+            self._compromised,
+        )
 
-def _check(published: PublishedKey, key: VerificationKey, root: RootDocument, reserved: Collection[str]) -> None:
+
+def _reserved(root: RootDocument) -> Collection[str]:
+    return {key.thumbprint for key in (*root.root_keys(), *root.feed_keys())}
+
+
+def _is_allowed(trusted: TrustedKey, root: RootDocument, reserved: Collection[str]) -> bool:
+    try:
+        _check(trusted, root, reserved)
+    except BeyondLimits:
+        return False
+    return True
+
+
+def _check(entry: PublishedKey | TrustedKey, root: RootDocument, reserved: Collection[str]) -> None:
     limits = root.limits
+    key = entry.key() if isinstance(entry, PublishedKey) else entry.key
     if key.thumbprint in reserved:
         raise BeyondLimits(f"key {key.kid} signs root documents or the feed")
-    if published.alg not in limits.token_algorithms:
-        raise BeyondLimits(f"algorithm {published.alg} is not allowed")
-    if published.exp - published.nbf > limits.token_key_lifetime:
+    if key.alg not in limits.token_algorithms:
+        raise BeyondLimits(f"algorithm {key.alg} is not allowed")
+    if entry.exp - entry.nbf > limits.token_key_lifetime:
         raise BeyondLimits(f"key {key.kid} lives longer than {limits.token_key_lifetime} s")
-    if published.max_token_lifetime > limits.token_lifetime:
+    if entry.max_token_lifetime > limits.token_lifetime:
         raise BeyondLimits(f"tokens of key {key.kid} live longer than {limits.token_lifetime} s")

@@ -3,14 +3,16 @@
 from enum import StrEnum
 from typing import NamedTuple
 
-from ostraka_schemas.records import Record
+from ostraka_schemas.records import Position, Record
 
 
 class Outcome(StrEnum):
-    """The six ends that bytes can come to."""
+    """The ends that bytes can come to."""
 
     APPLIED = "applied"
     HEARTBEAT = "heartbeat"
+    SNAPSHOT = "snapshot"
+    ROOT = "root"
     DUPLICATE = "duplicate"
     HELD = "held"
     REFUSED = "refused"
@@ -18,8 +20,17 @@ class Outcome(StrEnum):
 
 
 class Receipt(NamedTuple):
-    """The outcome, why (for refusals, a short machine name), and the records whose turn came, in feed order."""
+    """What became of the bytes.
+
+    Attributes:
+        reason: why, for refusals and some duplicates; a short machine name.
+        applied: the records whose turn came, in feed order.
+        position: for what is authentic: where the record stands, or the head that was spoken of.
+        heard: for an authentic heartbeat, its ``iat``.
+    """
 
     outcome: Outcome
     reason: str | None = None
     applied: tuple[Record, ...] = ()
+    position: Position | None = None
+    heard: int | None = None

@@ -47,7 +47,7 @@ class LocalSource:
                 try:
                     await self._deliver(follower, sink, backoff)
                 except StoreUnavailable as error:
-                    sink.report(self.name, f"waiting: {error}")
+                    sink.report(f"waiting: {error}")
                     await asyncio.sleep(backoff.next())
         finally:
             self._followers.close(follower)
@@ -61,5 +61,5 @@ class LocalSource:
                     await asyncio.sleep(0)
             if portion.beat is not None:
                 sink.deliver(portion.beat.raw)
-            sink.report(self.name, "reading")
+            sink.report("reading")
             backoff.reset()

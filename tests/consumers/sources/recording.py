@@ -47,7 +47,7 @@ class RecordingSink:
     def silence(self) -> float:
         return time.monotonic() - self.news_at
 
-    def report(self, source: str, state: str) -> None:
+    def report(self, state: str) -> None:
         self.states.append(state)
 
     async def holds(self, *raws: bytes) -> None:

@@ -37,7 +37,7 @@ def test_a_feed_is_followed_from_its_first_record() -> None:
     assert chain.head == (Position(1, 3), records[2].hash)
     assert (chain.next_seq, chain.held, chain.furthest) == (4, 0, None)
     assert all(chain.place(record) is Place.PASSED for record in records)
-    assert all(chain.has_passed(record.hash) for record in records)
+    assert all(chain.passed(record.hash) for record in records)
 
 
 def test_a_first_record_that_has_a_past_is_a_conflict() -> None:
@@ -86,7 +86,7 @@ def test_a_second_content_is_known_for_the_whole_window_and_no_longer() -> None:
     assert chain.place(signed(2, GENESIS, "other")) is Place.CONFLICT
     assert chain.place(signed(1, GENESIS, "other")) is Place.PASSED
     assert len(chain._hashes) == len(chain._passed) == HASH_WINDOW
-    assert not chain.has_passed(records[0].hash)
+    assert not chain.passed(records[0].hash)
     assert [chain.can_compare(Position(1, seq)) for seq in (1, 2, HASH_WINDOW + 1, HASH_WINDOW + 2)] == [
         *(False, True, True, True)
     ]

@@ -1,7 +1,7 @@
 import pytest
 
 from ostraka_consumers.trust.keyset import BeyondLimits, KeySet
-from ostraka_schemas.events import KeySetChanged, KeyState, PublishedKey
+from ostraka_schemas.events import KeyState, PublishedKey
 from ostraka_schemas.jwk import Algorithm, SigningKey
 from ostraka_schemas.root import Limits
 from tests.support.fake_issuer import FakeIssuer, published
@@ -20,7 +20,7 @@ def entry(key: SigningKey, state: KeyState = "active", **changes: int) -> Publis
 def after(*sets: list[PublishedKey], start: KeySet | None = None) -> KeySet:
     keys = start or KeySet()
     for entries in sets:
-        keys = keys.replaced_by(KeySetChanged(keys=entries), ROOT)
+        keys = keys.replaced_by(entries, ROOT)
     return keys
 
 
@@ -97,7 +97,7 @@ def test_keys_of_the_root_and_of_the_feed_sign_no_tokens_even_where_their_algori
     for key in (issuer.feed_key, issuer.root_key):
         renamed = SigningKey.from_private(key.private, "EdDSA", kid="renamed")
         with pytest.raises(BeyondLimits, match="signs root documents or the feed"):
-            KeySet().replaced_by(KeySetChanged(keys=[published(renamed, now=NOW)]), issuer.root)
+            KeySet().replaced_by([published(renamed, now=NOW)], issuer.root)
 
 
 def test_just_within_the_limits() -> None:

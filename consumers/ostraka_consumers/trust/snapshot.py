@@ -1,0 +1,160 @@
+"""Snapshots: the state at a head instead of the records that led to it.
+
+Rules, for parts whose signature was verified:
+
+1. Parts belong together if head, time and count are the same. At most one snapshot is gathered, the newest.
+2. A snapshot is taken only if it is whole, further on than what is applied, and a heartbeat has spoken of its head or
+   of a later one: the jump leads nowhere the issuer has not been.
+3. It only ever adds: what is revoked here and not in the snapshot stays revoked. The key set is replaced, as by an
+   event; a key compromised once stays so.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from ostraka_consumers.limits import STATE_ENTRIES_MAX
+from ostraka_schemas.events import PublishedKey
+from ostraka_schemas.records import Position
+from ostraka_schemas.snapshots import (
+    Contents,
+    CutoffEntry,
+    Entry,
+    RemainingEntry,
+    RevokedEntry,
+    SnapshotPart,
+    SnapshotState,
+    read_numbers,
+)
+
+from .alarms import Alarm
+from .cutoffs import Key, Moment
+from .effects import TrustState
+
+
+class SnapshotName(NamedTuple):
+    """What parts of one snapshot have in common. Names compare by age."""
+
+    position: Position
+    iat: int
+    hash: bytes
+    parts: int
+
+
+class Gathering:
+    """The parts of one snapshot so far."""
+
+    def __init__(self, part: SnapshotPart) -> None:
+        self.name: Final = name_of(part)
+        self.head: Final = part.head
+        self.denied: dict[int, set[int]] = {}
+        self.states: list[SnapshotState] = []
+        self.size = 0
+        self._missing = set(range(1, part.parts + 1))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no part is missing."""
+        return not self._missing
+
+    def add(self, part: SnapshotPart) -> bool:
+        """Take a part of this snapshot. Whether it was missing.
+
+        Raises:
+            MalformedError: token numbers that are none; nothing of the part is taken.
+        """
+        if part.part not in self._missing:
+            return False
+        state = part.state
+        numbers = [(entry.until, read_numbers(entry)) for entry in state.denied]
+        self._missing.remove(part.part)
+        self.size += len(state.cutoffs) + len(state.remaining) + len(state.revoked) + sum(len(n) for _, n in numbers)
+        if self.size <= STATE_ENTRIES_MAX:
+            for until, group in numbers:
+                self.denied.setdefault(until, set()).update(group)
+            self.states.append(state.model_copy(update={"denied": []}))
+        return True
+
+
+def name_of(part: SnapshotPart) -> SnapshotName:
+    """The name of the snapshot that a part belongs to."""
+    return SnapshotName(part.head.position, part.iat, part.head.hash, part.parts)
+
+
+def take(gathered: Gathering, state: TrustState) -> Alarm | None:
+    """Add a whole snapshot to a state. Returns what a person must look at, if anything."""
+    if gathered.size + state.entries > STATE_ENTRIES_MAX:
+        return Alarm.STATE_FULL
+    alarm = None
+    for share in gathered.states:
+        state.take_over(share.latest_iat)
+        if share.keys is not None:
+            alarm = state.replace_keys(share.keys, share.compromised)
+        _take_entries(share, state)
+    for until, numbers in gathered.denied.items():
+        state.denied.add_many(numbers, until)
+    return alarm
+
+
+def _take_entries(share: SnapshotState, state: TrustState) -> None:
+    narrowings = state.narrowings
+    known = {(key, entry.moment, entry.patterns) for key, entry in narrowings.remaining()} if share.remaining else set()
+    for cutoff in share.cutoffs:
+        state.cutoffs.add(Key(cutoff.level, cutoff.id), _moment(cutoff), cutoff.until)
+    for left in share.remaining:
+        key = Key(left.level, left.id)
+        if (key, _moment(left), tuple(left.permissions)) not in known:
+            narrowings.keep_only(key, left.permissions, _moment(left), left.until)
+    gone = {(entry.moment, entry.patterns) for entry in narrowings.revoked()} if share.revoked else set()
+    for taken in share.revoked:
+        if (_moment(taken), (taken.permission,)) not in gone:
+            narrowings.revoke(taken.permission, _moment(taken), taken.until)
+
+
+def contents_of(state: TrustState) -> Contents:
+    """A copy of the whole state, to be cut into the parts of a snapshot. What changes meanwhile does not change it."""
+    return Contents(
+        latest_iat=state.latest_iat,
+        keys=[
+            PublishedKey(
+                jwk=trusted.key.to_jwk(),
+                alg=trusted.key.alg,
+                state=trusted.state,
+                nbf=trusted.nbf,
+                exp=trusted.exp,
+                max_token_lifetime=trusted.max_token_lifetime,
+            )
+            for trusted in state.keys.keys
+        ],
+        compromised=sorted(state.keys.compromised),
+        cutoffs=list(_cutoffs(state)),
+        remaining=[
+            RemainingEntry(
+                level=key.level, id=key.id, permissions=list(entry.patterns), **_entry(entry.moment, entry.expires)
+            )
+            for key, entry in state.narrowings.remaining()
+        ],
+        revoked=[
+            RevokedEntry(permission=entry.patterns[0], **_entry(entry.moment, entry.expires))
+            for entry in state.narrowings.revoked()
+        ],
+        denied=state.denied.kept(),
+    )
+
+
+def _cutoffs(state: TrustState) -> Iterator[CutoffEntry]:
+    for key, moment, expires in state.cutoffs.kept():
+        yield CutoffEntry(level=key.level, id=key.id, **_entry(moment, expires))
+
+
+def _entry(moment: Moment, expires: float) -> dict[str, int]:
+    return {
+        "epoch": moment.position.epoch,
+        "seq": moment.position.seq,
+        "iat": moment.iat,
+        "until": math.ceil(expires),
+    }
+
+
+def _moment(entry: Entry) -> Moment:
+    return Moment(Position(entry.epoch, entry.seq), entry.iat)

@@ -11,6 +11,7 @@ from ostraka_consumers.sources._aiokafka import safe_stop
 from ostraka_consumers.sources._policy import KafkaTiming
 from ostraka_consumers.sources.kafka import KafkaSource
 from ostraka_consumers.trust.receipt import Outcome, Receipt
+from ostraka_schemas.records import Position
 
 PATIENCE = 30.0
 """How long a test waits for what must happen. Only a failing test waits that long."""
@@ -37,6 +38,9 @@ class RecordingSink:
         self.delivered: list[bytes] = []
         self.states: list[str] = []
         self.incomplete = False
+        self.position: Position | None = None
+        self.root_version = 0
+        self.wants_snapshot = False
         self.news_at = time.monotonic()
 
     def deliver(self, raw: bytes) -> Receipt:

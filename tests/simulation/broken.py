@@ -1,0 +1,149 @@
+"""Verifiers that are broken on purpose, one rule each: a simulator that cannot find them proves nothing."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Final
+from unittest.mock import patch
+
+from ostraka_consumers.trust import freshness
+from ostraka_consumers.trust.chain import Chain, Place, Signed
+from ostraka_consumers.trust.core import TrustCore
+from ostraka_consumers.trust.cutoffs import Minted, Moment
+from ostraka_consumers.trust.effects import TrustState
+from ostraka_consumers.trust.freshness import Statement, Vouching
+from ostraka_consumers.trust.instant import Instant
+from ostraka_consumers.trust.keyset import KeySet
+from ostraka_consumers.trust.receipt import Outcome, Receipt
+from ostraka_consumers.trust.tokens import GenuineToken
+from ostraka_schemas import jws
+from ostraka_schemas.events import PublishedKey
+from ostraka_schemas.records import Head
+from ostraka_schemas.root import RootDocument
+
+Breakage = Callable[[], AbstractContextManager[Any]]
+
+
+def _skips_gaps() -> AbstractContextManager[Any]:
+    place = Chain.place
+
+    def placed(self: Chain, signed: Signed) -> Place:
+        found = place(self, signed)
+        return Place.NEXT if found is Place.AHEAD else found
+
+    return patch.object(Chain, "place", placed)
+
+
+def _forgets_early() -> AbstractContextManager[Any]:
+    forget = TrustState.forget
+    return patch.object(TrustState, "forget", lambda self, signed_time: forget(self, signed_time + 250))
+
+
+def _keeps_older_keys() -> AbstractContextManager[Any]:
+    replaced_by = KeySet.replaced_by
+
+    def kept(self: KeySet, keys: Sequence[PublishedKey], root: RootDocument, too: Any = ()) -> KeySet:
+        new = replaced_by(self, keys, root, too)
+        return KeySet({**new._keys, **self._keys}, new.compromised)
+
+    return patch.object(KeySet, "replaced_by", kept)
+
+
+def _vouches_too_soon() -> AbstractContextManager[Any]:
+    hear = Vouching.hear
+
+    def heard(self: Vouching, statement: Statement, head: Head | None, at: Instant) -> None:
+        hear(self, statement, head, at)
+        self.vouch(statement.heartbeat.iat)
+
+    return patch.object(Vouching, "hear", heard)
+
+
+def _asks_once() -> AbstractContextManager[Any]:
+    check, asked = TrustCore.check_revocation, set[tuple[int, str]]()
+
+    def checked(self: TrustCore, token: GenuineToken) -> None:
+        if (id(self), token.claims.jti) not in asked:
+            check(self, token)
+            asked.add((id(self), token.claims.jti))
+
+    return patch.object(TrustCore, "check_revocation", checked)
+
+
+def _counts_no_refusals() -> AbstractContextManager[Any]:
+    receive = TrustCore.receive
+
+    def received(self: TrustCore, raw: bytes, at: Instant) -> Receipt:
+        before = self.counters.copy()
+        receipt = receive(self, raw, at)
+        if receipt.outcome is Outcome.REFUSED:
+            self.counters = before
+        return receipt
+
+    return patch.object(TrustCore, "receive", received)
+
+
+def _is_upset_by_garbage() -> AbstractContextManager[Any]:
+    receive = TrustCore.receive
+
+    def received(self: TrustCore, raw: bytes, at: Instant) -> Receipt:
+        receipt = receive(self, raw, at)
+        if receipt.outcome is Outcome.REFUSED:
+            self._vouching.vouched_at = None
+        return receipt
+
+    return patch.object(TrustCore, "receive", received)
+
+
+def _overlooks_a_second_story() -> AbstractContextManager[Any]:
+    place = Chain.place
+
+    def placed(self: Chain, signed: Signed) -> Place:
+        found = place(self, signed)
+        return Place.PASSED if found is Place.CONFLICT else found
+
+    return patch.multiple(Chain, place=placed, contradicts=lambda self, head, raw, earlier=None: False)
+
+
+def _cuts_off_too_much() -> AbstractContextManager[Any]:
+    def before(self: Minted, moment: Moment) -> bool:
+        return self.iat <= moment.iat if self.fv is None else self.fv <= moment.position
+
+    return patch.object(Minted, "before", before)
+
+
+BROKEN: Final[dict[str, tuple[Breakage, set[str]]]] = {
+    "accepts without news": (
+        lambda: patch.object(TrustCore, "check_staleness", lambda self, now, limit: None),
+        {"accepted_without_news", "accepted_too_late"},
+    ),
+    "skips gaps": (_skips_gaps, {"skipped_or_lost"}),
+    "forgets early": (_forgets_early, {"accepted_against_what_it_knows"}),
+    "keeps older keys": (_keeps_older_keys, {"foreign_key_used"}),
+    "believes any signature": (
+        lambda: patch.object(jws, "check", lambda compact, header, key: None),
+        {"bad_but_not_counted"},
+    ),
+    "believes its own clock": (
+        lambda: patch.object(Vouching, "now", lambda self, at: at.wall),
+        {"accepted_without_news"},
+    ),
+    "vouches too soon": (_vouches_too_soon, {"fresh_without_cause"}),
+    "asks for revocations only once": (_asks_once, {"accepted_against_what_it_knows", "denied_and_accepted_again"}),
+    "cuts off too much": (_cuts_off_too_much, {"wrongly_refused"}),
+    "counts no refusals": (_counts_no_refusals, {"bad_but_not_counted"}),
+    "is upset by garbage": (_is_upset_by_garbage, {"unverified_data_remembered"}),
+    "believes the future": (
+        lambda: patch.object(Vouching, "is_ahead_of_time", lambda self, heartbeat, at: False),
+        {"fresh_without_cause", "accepted_without_news"},
+    ),
+    "overlooks a second story": (_overlooks_a_second_story, {"second_story_unnoticed"}),
+    "overlooks newer tokens": (
+        lambda: patch.object(TrustCore, "note_position", lambda self, token: None),
+        {"withheld_and_unnoticed"},
+    ),
+    "calls itself fresh for too long": (
+        lambda: patch.object(freshness, "FRESH_FOR", 30),
+        {"fresh_without_cause"},
+    ),
+}
+"""Each with the rules of which at least one must be found broken."""

@@ -50,5 +50,11 @@ SNAPSHOTS: Final = TopicSettings(
     },
 )
 
+
+def snapshots_topic(feed_topic: str) -> str:
+    """The topic of the snapshots that go with a feed, also where that has a name of its own."""
+    return feed_topic.removesuffix(".feed") + ".snapshots"
+
+
 REJECTED_SUFFIX: Final = ".rejected"
 """Messages with a refused token go, byte for byte, to the topic of the same name with this ending."""

@@ -1,5 +1,5 @@
 from ostraka_schemas.limits import RECORD_MAX_BYTES, SNAPSHOT_PART_MAX_BYTES
-from ostraka_schemas.topics import FEED, FEED_TOPIC, REJECTED_SUFFIX, SNAPSHOTS, SNAPSHOTS_TOPIC
+from ostraka_schemas.topics import FEED, FEED_TOPIC, REJECTED_SUFFIX, SNAPSHOTS, SNAPSHOTS_TOPIC, snapshots_topic
 
 
 def test_the_feed_is_one_partition_and_kept_for_more_than_a_day() -> None:
@@ -30,3 +30,9 @@ def test_kafka_takes_every_setting_as_text() -> None:
 
 def test_the_ending_of_rejected_topics() -> None:
     assert REJECTED_SUFFIX == ".rejected"
+
+
+def test_snapshots_go_beside_their_feed() -> None:
+    assert snapshots_topic(FEED_TOPIC) == SNAPSHOTS_TOPIC
+    assert snapshots_topic("shop.feed") == "shop.snapshots"
+    assert snapshots_topic("revocations") == "revocations.snapshots"

@@ -1,10 +1,10 @@
 """The issuer's home: one directory with everything it keeps.
 
 anchor.json   what verifiers are deployed with: issuer and root thumbprints
-root.json     the signed root document in force
-ostraka.db    accounts, sessions, intents, the feed
+ostraka.db    accounts, sessions, intents, the feed, the chain of root documents
 secret.key    the secret that private keys are sealed with; only its owner may read it
 keys/         private keys, sealed
+root.pem      the root key, until it is taken away: it has no business here (``init`` without ``--profile dev``)
 session.json  the command line's own login
 """
 
@@ -18,7 +18,6 @@ from typing import Any
 from ostraka_schemas import strict_json
 from ostraka_schemas.errors import WireError
 from ostraka_schemas.limits import ROOT_MAX_BYTES
-from ostraka_schemas.root import RootDocument, verify_first_root
 
 from .errors import HomeError
 
@@ -37,9 +36,9 @@ class Home:
         return self.path / "anchor.json"
 
     @property
-    def root(self) -> Path:
-        """The signed root document."""
-        return self.path / "root.json"
+    def root_key(self) -> Path:
+        """Where a new root key is put, to be taken away."""
+        return self.path / "root.pem"
 
     @property
     def database(self) -> Path:
@@ -67,30 +66,9 @@ class Home:
         Raises:
             HomeError: it was not, and with which command it is made.
         """
-        missing = [
-            path.name for path in (self.anchor, self.root, self.database, self.secret, self.keys) if not path.exists()
-        ]
+        missing = [path.name for path in (self.anchor, self.database, self.secret, self.keys) if not path.exists()]
         if missing:
             raise HomeError(f"{self.path} is not a finished home: {', '.join(missing)} missing; run: ostraka init")
-
-    def read_root(self) -> dict[str, Any]:
-        """The signed root document, not verified.
-
-        Raises:
-            HomeError: it cannot be read or is not one.
-        """
-        return read_json(self.root)
-
-    def read_root_document(self, trusted: tuple[str, ...]) -> RootDocument:
-        """The root document, verified against the anchor's thumbprints.
-
-        Raises:
-            HomeError: it cannot be read, is malformed, or was not signed by the anchor's keys.
-        """
-        try:
-            return verify_first_root(self.read_root(), trusted=trusted)
-        except WireError as error:
-            raise HomeError(f"{self.root}: {error}") from error
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -60,6 +60,15 @@ KEY_LEAD_MAX: Final = 30 * 24 * 3_600
 ROOT_LIFETIME: Final = 366 * 24 * 3_600
 """A root document is signed anew once a year (TUF §6.1 advises a year for the root role)."""
 
+ROOT_LIFETIME_MAX: Final = 10 * ROOT_LIFETIME
+"""Whoever wants to be bothered less often has forgotten where the root keys are by then."""
+
+ROOT_WARNING: Final = 30 * 24 * 3_600
+"""Time to find the holders of the root keys and to let them sign."""
+
+ROOT_LOOK: Final = 3_600.0
+"""How often the calendar is looked at; the log is told once a day."""
+
 KEY_KEEPER_INTERVAL: Final = 60.0
 """The keeper looks at the keys at least this often, whatever it believes to be due next."""
 

@@ -10,20 +10,22 @@ from ostraka_consumers.anchor import TrustAnchor
 from ostraka_consumers.clock import Clock, SystemClock
 from ostraka_schemas.events import RootPublished
 from ostraka_schemas.jwk import SigningKey
-from ostraka_schemas.root import FEED_ALGORITHM, FeedRole, Limits, RootDocument, RootRole, sign_root
+from ostraka_schemas.root import FEED_ALGORITHM, FeedRole, Limits, RootDocument, RootRole, root_bytes, sign_root
 from ostraka_schemas.subjects import Uri
 
 from .errors import HomeError
-from .home import Home, write_file, write_json
+from .home import Home, write_file
 from .identifiers import RandomBytes, new_id
 from .keys.files import KeyDirectory, KeyUse
 from .keys.schedule import KeyPolicy, new_row
 from .keys.vault import Vault
 from .limits import KEY_LIFETIME, ROOT_LIFETIME
+from .roots.keyfile import RootKeyFile, write_root_key
 from .settings import IssuerSettings
 from .store import Store, migrate
 from .store.intents import add_intent
 from .store.keys import insert_key, key_set
+from .store.roots import insert_root
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +42,16 @@ class NewHome:
 async def create_home(
     settings: IssuerSettings,
     *,
+    root_key: RootKeyFile | None = None,
     clock: Clock | None = None,
     random_bytes: RandomBytes = secrets.token_bytes,
 ) -> NewHome:
-    """Make the home of ``settings``: root key R beside the others, sealed, signing alone (1 of 1).
+    """Make the home of ``settings``. The root key R signs alone (1 of 1).
 
     The anchor is written last: while it is missing, the home is not finished and nothing starts on it.
+
+    Args:
+        root_key: the file that R is written to, to be taken away; ``None`` keeps it beside the others, sealed.
 
     Raises:
         HomeError: something is there already, or it cannot be written. What was begun is removed.
@@ -55,22 +61,22 @@ async def create_home(
     now = (clock or SystemClock()).now().wall
     await asyncio.to_thread(_claim, home.path)
     try:
-        made = await asyncio.to_thread(_write_keys, home, settings, int(now), random_bytes)
+        made = await asyncio.to_thread(_make_keys, settings, int(now))
+        await asyncio.to_thread(_write_keys, home, made, root_key, random_bytes)
         await _write_database(home, settings, made, now, random_bytes)
-        await asyncio.to_thread(write_json, home.root, made.signed_root)
-        anchor = TrustAnchor(settings.issuer, (made.root_kid,))
+        anchor = TrustAnchor(settings.issuer, (made.root.kid,))
         await asyncio.to_thread(write_file, home.anchor, anchor.to_json() + b"\n", mode=0o644)
     except BaseException:
         await asyncio.to_thread(_abandon, home.path)
         raise
-    return NewHome(home, anchor, made.root_kid, made.feed_kid, made.token.kid)
+    return NewHome(home, anchor, made.root.kid, made.feed.kid, made.token.kid)
 
 
 @dataclass(frozen=True, slots=True)
 class _Keys:
     signed_root: dict[str, object]
-    root_kid: str
-    feed_kid: str
+    root: SigningKey
+    feed: SigningKey
     token: SigningKey
 
 
@@ -94,13 +100,21 @@ def _abandon(path: Path) -> None:
             entry.unlink(missing_ok=True)
 
 
-def _write_keys(home: Home, settings: IssuerSettings, now: int, random_bytes: RandomBytes) -> _Keys:
+def _write_keys(home: Home, made: _Keys, root_key: RootKeyFile | None, random_bytes: RandomBytes) -> None:
     directory = KeyDirectory(home.keys, Vault.create(home.secret, random_bytes))
     directory.create()
+    directory.save(KeyUse.FEED, made.feed)
+    directory.save(KeyUse.TOKEN, made.token)
+    # Last: whatever fails before, no root key is left somewhere.
+    if root_key is None:
+        directory.save(KeyUse.ROOT, made.root)
+    else:
+        write_root_key(root_key, made.root)
+
+
+def _make_keys(settings: IssuerSettings, now: int) -> _Keys:
     root, feed = SigningKey.generate(FEED_ALGORITHM), SigningKey.generate(FEED_ALGORITHM)
     token = SigningKey.generate(settings.token_algorithm)
-    for use, key in ((KeyUse.ROOT, root), (KeyUse.FEED, feed), (KeyUse.TOKEN, token)):
-        directory.save(use, key)
     document = RootDocument(
         iss=settings.issuer,
         version=1,
@@ -115,7 +129,7 @@ def _write_keys(home: Home, settings: IssuerSettings, now: int, random_bytes: Ra
             heartbeat_interval=settings.heartbeat_interval,
         ),
     )
-    return _Keys(sign_root(document, [root]), root.kid, feed.kid, token)
+    return _Keys(sign_root(document, [root]), root, feed, token)
 
 
 async def _write_database(
@@ -130,6 +144,7 @@ async def _write_database(
     try:
         async with store.write() as tx:
             # The root document opens the feed: it names the key that signs every record, this one included.
+            await insert_root(tx, version=1, raw=root_bytes(made.signed_root), txn=root_txn)
             await add_intent(
                 tx, txn=root_txn, subject=subject, event=RootPublished.model_validate(made.signed_root), now=now
             )

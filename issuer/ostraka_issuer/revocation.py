@@ -79,6 +79,10 @@ class Revocations:
         self._clock = clock or SystemClock()
         self._random_bytes = random_bytes
 
+    def follow(self, longest_lifetime: int) -> None:
+        """The root document has changed. Entries never become shorter: older tokens live as long as they were given."""
+        self._longest_lifetime = max(self._longest_lifetime, longest_lifetime)
+
     async def token(self, jti: str, *, exp: int | None = None, reason: str | None = None) -> Revoked:
         """Put one token on the deny list, for at least as long as any token can live.
 

@@ -12,16 +12,18 @@ from ostraka_consumers.anchor import TrustAnchor
 from ostraka_consumers.clock import Clock, SystemClock
 from ostraka_consumers.verifier import Verifier
 from ostraka_schemas.jwk import SigningKey
-from ostraka_schemas.root import RootDocument
+from ostraka_schemas.root import Limits, RootDocument
 
 from . import failpoints
 from .accounts.passwords import Passwords
 from .accounts.users import Accounts
-from .errors import SetupError
+from .errors import HomeError, SetupError
+from .feed.regime import OpenKey, key_in
 from .feed.role import FeedRole
+from .feed.roots import walk
 from .home import Home
 from .identifiers import RandomBytes
-from .keys.files import KeyDirectory, KeyUse
+from .keys.files import KeyDirectory
 from .keys.keeper import KeyKeeper
 from .keys.ring import TokenKeys
 from .keys.schedule import KeyPolicy
@@ -32,6 +34,7 @@ from .sessions.service import Sessions
 from .sessions.tokens import Minter
 from .settings import OWN_AUDIENCE, IssuerSettings
 from .store import Store, migrate
+from .store.roots import roots_in
 
 _log = logging.getLogger("ostraka.issuer")
 
@@ -58,8 +61,10 @@ class _Files:
     settings: IssuerSettings
     anchor: TrustAnchor
     root: RootDocument
+    root_in_feed: RootDocument | None
     vault: Vault
     directory: KeyDirectory
+    open_key: OpenKey
     feed_key: SigningKey
 
 
@@ -86,10 +91,31 @@ async def open_issuer(
         stack.push_async_callback(store.close)
         passwords = Passwords(settings.password_profile)
         stack.push_async_callback(passwords.close)
-        feed = FeedRole(store, files.feed_key, settings, epoch=files.root.epoch, clock=clock)
+        keys = _token_keys(files, store, clock, random_bytes)
+        revocations = Revocations(
+            store,
+            issuer=settings.issuer,
+            longest_lifetime=files.root.limits.token_lifetime,
+            clock=clock,
+            random_bytes=random_bytes,
+        )
+
+        def root_changed(root: RootDocument) -> None:
+            keys.follow(_policy(settings, root.limits))
+            revocations.follow(root.limits.token_lifetime)
+
+        feed = FeedRole(
+            store,
+            files.feed_key,
+            settings,
+            epoch=files.root.epoch,
+            root=files.root_in_feed,
+            open_key=files.open_key,
+            root_changed=root_changed,
+            clock=clock,
+        )
         await stack.enter_async_context(feed)
         verifier = Verifier(files.anchor, audience=OWN_AUDIENCE, sources=[feed.source], clock=clock)
-        keys = _token_keys(files, store, clock, random_bytes)
         await keys.open()
         await stack.enter_async_context(verifier)
         keeper = KeyKeeper(keys)
@@ -118,35 +144,32 @@ async def open_issuer(
             ),
             keys=keys,
             keeper=keeper,
-            revocations=Revocations(
-                store,
-                issuer=settings.issuer,
-                longest_lifetime=files.root.limits.token_lifetime,
-                clock=clock,
-                random_bytes=random_bytes,
-            ),
+            revocations=revocations,
             feed=feed,
             verifier=verifier,
         )
 
 
 def _token_keys(files: _Files, store: Store, clock: Clock, random_bytes: RandomBytes) -> TokenKeys:
-    limits = files.root.limits
-    policy = KeyPolicy(
-        algorithm=files.settings.token_algorithm,
-        token_lifetime=min(files.settings.token_lifetime, limits.token_lifetime),
-        lead=files.settings.key_lead,
-        lifetime=limits.token_key_lifetime,
-        late=limits.late,
-        keys_max=limits.token_keys,
-    )
     return TokenKeys(
         store,
         files.directory,
         issuer=files.anchor.issuer,
-        policy=policy,
+        policy=_policy(files.settings, files.root.limits),
         clock=clock,
         random_bytes=random_bytes,
+    )
+
+
+def _policy(settings: IssuerSettings, limits: Limits) -> KeyPolicy:
+    wanted = settings.token_algorithm
+    return KeyPolicy(
+        algorithm=wanted if wanted in limits.token_algorithms else limits.token_algorithms[0],
+        token_lifetime=min(settings.token_lifetime, limits.token_lifetime),
+        lead=settings.key_lead,
+        lifetime=limits.token_key_lifetime,
+        late=limits.late,
+        keys_max=limits.token_keys,
     )
 
 
@@ -154,17 +177,25 @@ def _open_files(settings: IssuerSettings) -> _Files:
     home = Home(settings.home)
     home.require()
     anchor = TrustAnchor.load(home.anchor)
-    root = home.read_root_document(anchor.root_thumbprints)
+    migrate(home.database)
+    chain, in_feed = _chain(home, anchor)
+    root = in_feed or chain[0]
     settings = settle(settings, anchor, root, home.path)
     vault = Vault.load(home.secret)
     directory = KeyDirectory(home.keys, vault)
-    named = {key.kid for key in root.feed_keys()}
-    feed_kid = next((kid for kid in directory.names(KeyUse.FEED) if kid in named), None)
-    if feed_kid is None:
-        raise SetupError(f"{home.keys} holds none of the feed keys that {home.root} names")
-    feed_key = directory.load(KeyUse.FEED, feed_kid)
-    migrate(home.database)
-    return _Files(settings, anchor, root, vault, directory, feed_key)
+    open_key = key_in(directory)
+    return _Files(settings, anchor, root, in_feed, vault, directory, open_key, open_key(root))
+
+
+def _chain(home: Home, anchor: TrustAnchor) -> tuple[list[RootDocument], RootDocument | None]:
+    """All root documents, verified from the anchor on, and the one that the feed has come to, if it has begun."""
+    stored = roots_in(home.database)
+    try:
+        chain = walk(stored, anchor.root_thumbprints)
+    except HomeError as error:
+        raise HomeError(f"{home.path}: {error}") from error
+    placed = {root.version for root in stored if root.position is not None}
+    return chain, next((root for root in reversed(chain) if root.version in placed), None)
 
 
 def settle(settings: IssuerSettings, anchor: TrustAnchor, root: RootDocument, home: Path) -> IssuerSettings:

@@ -6,12 +6,15 @@ import pytest
 
 from ostraka_consumers.anchor import TrustAnchor
 from ostraka_issuer import provision
-from ostraka_issuer.errors import HomeError, SetupError
+from ostraka_issuer.errors import HomeError, KeyStoreError, SetupError
+from ostraka_issuer.feed.roots import walk
 from ostraka_issuer.home import Home
 from ostraka_issuer.keys.files import KeyDirectory, KeyUse
 from ostraka_issuer.keys.vault import Vault
 from ostraka_issuer.provision import create_home
+from ostraka_issuer.roots.keyfile import RootKeyFile, read_root_key
 from ostraka_issuer.runtime import open_issuer
+from ostraka_issuer.store.roots import roots_in
 from ostraka_schemas.jwk import ALGORITHMS, Algorithm
 from tests.issuer.front import open_desk
 from tests.issuer.world import new_settings
@@ -24,7 +27,8 @@ async def test_what_a_new_home_holds(tmp_path: Path) -> None:
     home.require()
     anchor = TrustAnchor.load(home.anchor)
     assert anchor == made.anchor == TrustAnchor("https://id.example", (made.root_kid,))
-    root = home.read_root_document(anchor.root_thumbprints)
+    (stored,) = roots_in(home.database)
+    (root,) = walk([stored], anchor.root_thumbprints)
     assert [key.kid for key in root.feed_keys()] == [made.feed_kid]
     assert (root.version, root.epoch, root.root.threshold) == (1, 1, 1)
     assert root.limits.heartbeat_interval == 3
@@ -43,12 +47,38 @@ async def test_only_the_owner_may_read_what_is_private(tmp_path: Path) -> None:
         for path in sorted(settings.home.rglob("*"))
         if path.is_file()
     }
-    assert {name: oct(mode) for name, mode in modes.items() if name not in ("anchor.json", "root.json")} == {
+    assert {name: oct(mode) for name, mode in modes.items() if name != "anchor.json"} == {
         "secret.key": "0o600",
         "ostraka.db": "0o600",
         "keys": "0o600",
     }
     assert stat.S_IMODE((settings.home / "keys").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("passphrase", [None, b"correct horse"])
+async def test_a_root_key_that_is_taken_away_leaves_nothing_behind(tmp_path: Path, passphrase: bytes | None) -> None:
+    settings, file = new_settings(tmp_path), RootKeyFile(tmp_path / "stick.pem", passphrase)
+    made = await create_home(settings, root_key=file)
+    home = Home(settings.home)
+    assert KeyDirectory(home.keys, Vault.load(home.secret)).names(KeyUse.ROOT) == ()
+    key = read_root_key(file.path, passphrase)
+    assert key.kid == made.root_kid
+    private = key.private.private_bytes_raw()  # type: ignore[union-attr]
+    for path in (path for path in settings.home.rglob("*") if path.is_file()):
+        assert private not in path.read_bytes(), path
+    if os.name == "posix":
+        assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
+    async with open_desk(tmp_path) as desk:
+        assert (await desk.login("alice"))["access_token"]
+
+
+async def test_a_root_key_is_never_written_over_another(tmp_path: Path) -> None:
+    settings, file = new_settings(tmp_path), RootKeyFile(tmp_path / "stick.pem")
+    file.path.write_text("another key")
+    with pytest.raises(KeyStoreError, match="never overwritten"):
+        await create_home(settings, root_key=file)
+    assert file.path.read_text() == "another key"
+    assert list(settings.home.iterdir()) == []
 
 
 @pytest.mark.parametrize("alg", ALGORITHMS)
@@ -86,7 +116,7 @@ async def test_an_empty_directory_will_do(tmp_path: Path) -> None:
     Home(settings.home).require()
 
 
-@pytest.mark.parametrize("step", ["_write_keys", "_write_database", "write_json", "write_file"])
+@pytest.mark.parametrize("step", ["_make_keys", "_write_keys", "_write_database", "write_file"])
 async def test_what_was_begun_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     settings = new_settings(tmp_path)
 
@@ -134,7 +164,7 @@ async def test_a_root_document_of_somebody_else_is_refused(tmp_path: Path) -> No
     mine, other = new_settings(tmp_path / "a"), new_settings(tmp_path / "b")
     await create_home(mine)
     await create_home(other)
-    Home(mine.home).root.write_bytes(Home(other.home).root.read_bytes())
+    Home(mine.home).database.write_bytes(Home(other.home).database.read_bytes())
     with pytest.raises(HomeError, match="trusted signatures"):
         async with open_issuer(mine):
             pass

@@ -63,6 +63,10 @@ class Heart:
         self._now = asyncio.Event()
         self.trouble: str | None = None
 
+    def keep_within(self, interval: float) -> None:
+        """Beat at least so often: the root document promises it."""
+        self._interval = min(self._interval, interval)
+
     def beat_now(self) -> None:
         """Do not wait for the interval to pass: somebody was without news."""
         self._now.set()

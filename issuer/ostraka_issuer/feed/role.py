@@ -17,6 +17,7 @@ from ..errors import FeedAheadError, FeedDown, StoreUnavailable
 from ..limits import FEED_HEAD_START, FEED_PROMPT
 from ..settings import IssuerSettings
 from ..store import Store
+from .expiry import Calendar, ends_at
 from .follower import Beat, Followers
 from .heartbeat import Heart
 from .intents import WaitingIntent
@@ -36,8 +37,8 @@ logger = logging.getLogger(__name__)
 class FeedRole:
     """Runs the feed.
 
-    Four tasks live and end together: sequencer, heart, publisher, marks. An error in one that is not an outage ends
-    all, and ``wait()`` raises it.
+    Five tasks live and end together: sequencer, heart, publisher, marks, calendar. An error in one that is no outage
+    ends all, and ``wait()`` raises it.
 
     Args:
         store: the migrated database.
@@ -108,6 +109,7 @@ class FeedRole:
             random=random,
         )
         self._local = LocalSource(self._nearby, self._heart.beat_now, random=random)
+        self._calendar = Calendar(lambda: self._sequencer.regime, clock)
         self._head: Head | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
@@ -221,6 +223,7 @@ class FeedRole:
         """
         backlog = await self._log.backlog(self._marks.until or Position(self.regime.epoch, 0))
         running = self._task is not None and not self._task.done()
+        root = self.regime.root
         age = None if backlog.oldest is None else max(0.0, self._clock.now().wall - backlog.oldest)
         return FeedState(
             running=running,
@@ -232,6 +235,9 @@ class FeedRole:
             set_aside=self._sequencer.set_aside,
             refills=self._publisher.refills,
             foreign=self._publisher.foreign,
+            root_version=self.regime.version,
+            root_ends=None if root is None else ends_at(root),
+            root_warning=self._calendar.look(),
             alarms=tuple(self._alarms(running)),
         )
 
@@ -254,6 +260,7 @@ class FeedRole:
                 tasks.create_task(self._heart.run(), name="ostraka-heart")
                 tasks.create_task(self._publisher.run(), name="ostraka-publisher")
                 tasks.create_task(self._marks.run(), name="ostraka-marks")
+                tasks.create_task(self._calendar.run(), name="ostraka-calendar")
         except ExceptionGroup as group:
             logger.critical("the feed has ended", exc_info=group.exceptions[0])
             raise group.exceptions[0] from None
@@ -278,6 +285,7 @@ class FeedRole:
         self._heart.beat_now()
         if regime.root is not None:
             logger.info("root document version %d is in force, epoch %d", regime.version, regime.epoch)
+            self._heart.keep_within(regime.root.limits.heartbeat_interval)
             self._root_changed(regime.root)
 
     async def _voices(self) -> Voices:

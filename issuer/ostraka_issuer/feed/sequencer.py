@@ -235,4 +235,3 @@ class Sequencer:
     def _refuse_to_go_on(self) -> None:
         if len(self._set_aside) > FEED_REFUSED:
             raise FeedError(f"more than {FEED_REFUSED} intents cannot be made into records; see the log")
-

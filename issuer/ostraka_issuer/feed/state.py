@@ -19,6 +19,9 @@ class FeedState:
         set_aside: committed changes that could not be made into records: verifiers do not know them.
         refills: how often the topic had lost records and was filled again.
         foreign: entries of the topic, when it was last read, that are not ours.
+        root_version: of the root document in force; 0 while the feed has none.
+        root_ends: when verifiers stop believing what is signed under it, in seconds since the epoch.
+        root_warning: what to say of that end, if it is near.
         alarms: what an operator must look at.
     """
 
@@ -31,4 +34,7 @@ class FeedState:
     set_aside: int
     refills: int
     foreign: int
+    root_version: int
+    root_ends: int | None
+    root_warning: str | None
     alarms: tuple[str, ...]

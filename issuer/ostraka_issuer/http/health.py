@@ -65,4 +65,5 @@ async def _details(issuer: Issuer) -> dict[str, Any]:
         "unpublished": feed.unpublished,
         "oldest_unpublished": feed.oldest_unpublished,
     }
+    details["root"] = {"version": feed.root_version, "ends": feed.root_ends, "warning": feed.root_warning}
     return details

@@ -62,6 +62,10 @@ class TokenKeys:
         self._private: dict[str, SigningKey] = {}
         self._changing = asyncio.Lock()
 
+    def follow(self, policy: KeyPolicy) -> None:
+        """Make new keys by another policy from now on: the root document has changed."""
+        self._policy = policy
+
     async def open(self) -> None:
         """Open the private halves of all keys that may sign, so that a missing one shows now and not in a login.
 

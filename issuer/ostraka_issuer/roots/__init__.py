@@ -1,0 +1,1 @@
+"""The ceremony of root documents: root keys in files, drafts, signatures, publication."""

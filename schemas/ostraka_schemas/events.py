@@ -9,7 +9,7 @@ An event is one URI and one object. Reading is forgiving where it can be and clo
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import FailFast, Field, StringConstraints, model_validator
 
 from .errors import MalformedError, WireError
 from .jwk import Algorithm, VerificationKey
@@ -93,7 +93,8 @@ class TokensRevoked(Event):
 
     uri = OURS + "tokens-revoked"
 
-    tokens: Annotated[list[RevokedToken], Field(min_length=1, max_length=TOKENS_PER_RECORD_MAX)]
+    # The first wrong one decides: thousands of errors would be listed at length, for nobody.
+    tokens: Annotated[list[RevokedToken], FailFast(), Field(min_length=1, max_length=TOKENS_PER_RECORD_MAX)]
     reason_admin: Reason | None = None
 
 
@@ -165,7 +166,7 @@ class RootPublished(Event):
     uri = OURS + "root"
 
     payload: str
-    signatures: list[dict[str, str]]
+    signatures: Annotated[list[dict[str, str]], FailFast()]
 
 
 class UnknownEvent(WireModel):

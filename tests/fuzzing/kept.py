@@ -11,28 +11,37 @@ _MAY_CHANGE: dict[Outcome, frozenset[str]] = {
     Outcome.REFUSED: frozenset({"known head", "alarms"}),
     Outcome.DUPLICATE: frozenset(),
     Outcome.HELD: frozenset({"held", "known head"}),
-    Outcome.HEARTBEAT: frozenset({"known head", "vouched at", "heard", "ahead", "now"}),
+    Outcome.HEARTBEAT: frozenset({"known head", "vouched at", "heard", "ahead", "now", "alarms"}),
+    Outcome.SNAPSHOT: frozenset(),
     Outcome.EQUIVOCATION: frozenset({"alarms", "evidence", "doubted"}),
 }
-"""Of what is applied anything may follow that ``_only_grown`` lets through."""
+"""Of what is applied, and where a snapshot was jumped to, anything may follow that ``_only_grown`` lets through."""
+
+_JUMPS = frozenset({Outcome.HEARTBEAT, Outcome.SNAPSHOT})
 
 State = dict[str, Any]
 
 
-def broken_promises(receipt: Receipt, before: State, after: State, *, signed: bool) -> Iterator[str]:
-    """In words, what should not have become of a delivery. ``signed`` if a key that is believed had signed it."""
-    if not signed:
-        if receipt.outcome is not Outcome.REFUSED:
-            yield f"ended as {receipt.outcome.value}"
-        if after != before:
-            yield f"the state has changed: {', '.join(_changed(before, after))}"
-        return
-    allowed = _MAY_CHANGE.get(receipt.outcome)
+def altered_promises(receipt: Receipt, before: State, after: State) -> Iterator[str]:
+    """In words, what should not have become of something that nobody who counts has signed."""
+    older_root = receipt.outcome is Outcome.DUPLICATE and receipt.reason == "older_root"
+    if receipt.outcome is not Outcome.REFUSED and not older_root:
+        yield f"ended as {receipt.outcome.value}"
+    if after != before:
+        yield f"the state has changed: {', '.join(_changed(before, after))}"
+
+
+def signed_promises(receipt: Receipt, before: State, after: State) -> Iterator[str]:
+    """The same of something that the feed key has signed. A new root document is not judged here."""
+    jumped = receipt.outcome in _JUMPS and before["head"] != after["head"]
+    allowed = None if jumped else _MAY_CHANGE.get(receipt.outcome)
     if allowed is not None and not allowed.issuperset(_changed(before, after)):
         yield f"{receipt.outcome.value}, yet there changed: {', '.join(_changed(before, after))}"
-    if (receipt.outcome is Outcome.APPLIED) != bool(receipt.applied):
+    if not jumped and (receipt.outcome is Outcome.APPLIED) != bool(receipt.applied):
         yield f"{receipt.outcome.value} with {len(receipt.applied)} records"
-    if _seq(after) != _seq(before) + len(receipt.applied):
+    if _seq(after) - _seq(before) - len(receipt.applied) < jumped or (
+        not jumped and _seq(after) != _seq(before) + len(receipt.applied)
+    ):
         yield f"{len(receipt.applied)} records took the head from {_seq(before)} to {_seq(after)}"
     yield from _only_grown(before, after)
 

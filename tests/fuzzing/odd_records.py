@@ -7,10 +7,12 @@ from typing import Any
 from ostraka_schemas import base64url, jws, strict_json
 from ostraka_schemas.events import EVENTS, OURS
 from ostraka_schemas.limits import SEQ_MAX
-from ostraka_schemas.records import HEARTBEAT
+from ostraka_schemas.records import HEARTBEAT, Head
 from tests.corpora.headers import bad_headers
 from tests.fuzzing import keys
+from tests.fuzzing.documents import Documents, rsa_jwk
 from tests.fuzzing.mutants import Mutant
+from tests.fuzzing.odd_parts import hash_at, part_text
 from tests.fuzzing.texts import fragment, odd_text, value
 from tests.support.fake_issuer import FakeIssuer, published
 from tests.support.forging import forge
@@ -18,19 +20,20 @@ from tests.support.forging import forge
 ROOM = 44_000
 """Bytes of payload that fit into a record."""
 
-URIS = (*EVENTS, OURS + "snapshot", OURS + "new", "urn:new", "", "https://example.com/" + "x" * 1_000)
+URIS = (*EVENTS, OURS + "new", "urn:new", "", "https://example.com/" + "x" * 1_000)
 KEYS = (*keys.TOKEN_KEYS, keys.COMPROMISED, *keys.FALSE_KEYS[:2], keys.FEED, keys.ROOT)
 
 
 class OddRecords:
     """Says odd things in the name of one issuer, against the state in which that is."""
 
-    def __init__(self, chance: Random, issuer: FakeIssuer) -> None:
-        self.chance, self.issuer = chance, issuer
+    def __init__(self, chance: Random, issuer: FakeIssuer, head: Callable[[], Head], documents: Documents) -> None:
+        self.chance, self.issuer, self._head, self._documents = chance, issuer, head, documents
         self._headers = list(bad_headers({"alg": "EdDSA", "kid": issuer.feed_key.kid, "typ": jws.TYP_EVENT}).values())
         self._ways: tuple[Callable[[], bytes], ...] = (
             *(self.event, self.event, self.unknown_event, self.key_set, self.many, self.text, self.text),
             *(self.members, self.place, self.place, self.heartbeat, self.heartbeat, self.header, self.root),
+            *(self.part, self.part, self.part),
         )
 
     def next(self) -> Mutant:
@@ -69,7 +72,7 @@ class OddRecords:
                     chance.choice(["x", "y", "crv", "kid", "alg", "d", "use", "n"]): value(chance),
                 }
             if chance.random() < 0.2:
-                entry["jwk"], entry["alg"] = _rsa(chance), chance.choice(["RS256", "PS256"])
+                entry["jwk"], entry["alg"] = rsa_jwk(chance), chance.choice(["RS256", "PS256"])
             entry["state"] = chance.choice(["active", "deactivated", "compromised", "destroyed", entry.get("state")])
             entries.append(entry)
         return self._sign({OURS + "key-set": {"keys": entries}})
@@ -97,7 +100,7 @@ class OddRecords:
     def text(self) -> bytes:
         """JSON that is not quite."""
         uri = self.chance.choice(list(EVENTS))
-        payload = self.issuer.payload({uri: self._good_event(uri)}, sub_id=self._subject(uri))
+        payload = self._payload({uri: self._good_event(uri)}, sub_id=self._subject(uri))
         if self.chance.random() < 0.3:
             hole = b'"a hole"'
             text = strict_json.dumps({**payload, "events": {uri: {**self._good_event(uri), "x": "a hole"}}})
@@ -105,7 +108,7 @@ class OddRecords:
         return self._sign_text(odd_text(self.chance, payload, room=ROOM))
 
     def members(self) -> bytes:
-        payload = self.issuer.payload({OURS + "issuer-cutoff": {}})
+        payload = self._payload({OURS + "issuer-cutoff": {}})
         name = self.chance.choice([*payload, "feed", "sub_id"])
         inner = payload[name]
         if isinstance(inner, dict) and self.chance.random() < 0.7:
@@ -116,21 +119,21 @@ class OddRecords:
 
     def place(self) -> bytes:
         """A good record elsewhere: passed, held, too far, of another epoch, attached to something else."""
-        chance, issuer = self.chance, self.issuer
-        here = len(issuer.records) + 1
+        chance, head = self.chance, self._head()
+        here = head.position.seq + 1
         seq = chance.choice(
             [1, 2, here - 1, here, here + 1, here + 2, here + 1_024, here + 1_025, SEQ_MAX, 0, SEQ_MAX + 1]
         )
-        prev = chance.choice([issuer.head.hash, bytes(32), chance.randbytes(32), chance.randbytes(31)])
+        prev = chance.choice([head.hash, bytes(32), chance.randbytes(32), chance.randbytes(31)])
         feed = {"epoch": chance.choice([1, 1, 1, 1, 2, 0]), "seq": seq, "prev": base64url.encode(prev).decode()}
         uri = chance.choice(list(EVENTS))
         return self._sign({uri: self._good_event(uri)}, sub_id=self._subject(uri), feed=feed)
 
     def heartbeat(self) -> bytes:
-        chance, issuer = self.chance, self.issuer
-        seq = max(1, len(issuer.records) + chance.choice([-1, 0, 0, 0, 1, 5, 2_000]))
-        hash_ = chance.choice([issuer.head.hash, bytes(32)])
-        feed: dict[str, Any] = {"epoch": 1, "seq": seq, "hash": base64url.encode(hash_).decode()}
+        chance, issuer, head = self.chance, self.issuer, self._head()
+        seq = max(1, head.position.seq + chance.choice([-1, 0, 0, 0, 1, 2, 5, 2_000]))
+        hash_ = base64url.encode(head.hash).decode() if seq == head.position.seq else hash_at(seq)
+        feed: dict[str, Any] = {"epoch": 1, "seq": seq, "hash": "A" * 43 if chance.random() < 0.1 else hash_}
         body: dict[str, Any] = {
             "iss": issuer.issuer,
             "iat": issuer.now + chance.choice([-100, -1, 0, 1, 9, 10, 11, 1_000, SEQ_MAX]),
@@ -150,22 +153,23 @@ class OddRecords:
         return self._sign_text(strict_json.dumps(body))
 
     def header(self) -> bytes:
-        payload = self.issuer.payload({OURS + "issuer-cutoff": {}})
+        payload = self._payload({OURS + "issuer-cutoff": {}})
         return forge(self.chance.choice(self._headers), payload, self.issuer.feed_key.sign)
 
     def root(self) -> bytes:
-        """Root documents of later versions, or what calls itself so, in the place of a record."""
-        chance = self.chance
-        document = self.issuer.root.model_dump(mode="json")
-        document["version"] = chance.choice([0, 1, 2, 3, SEQ_MAX, "2", True])
-        if chance.random() < 0.7:
-            document[chance.choice([*document, "x"])] = value(chance)
-        payload = odd_text(chance, document) if chance.random() < 0.3 else strict_json.dumps(document)
-        signer = chance.choice([keys.ROOT, keys.FEED, keys.FALSE_KEYS[5]])
-        signed: dict[str, Any] = jws.sign_general(payload, [signer] * chance.choice([0, 1, 1, 2, 40]), typ=jws.TYP_ROOT)
-        if chance.random() < 0.3:
-            signed[chance.choice([*signed, "x"])] = value(chance)
-        return self._sign({OURS + "root": signed})
+        """What calls itself a root document: of the root key, or of the feed key alone; in a record, or by itself."""
+        chance, documents = self.chance, self._documents
+        document = documents.odd()
+        if chance.random() < 0.5:
+            document = documents.signed(base64url.decode_text(documents.next_["payload"]), [keys.FEED])
+        if chance.random() < 0.2:
+            return strict_json.dumps(document)
+        if chance.random() < 0.2:
+            return documents.in_record(document, keys.FEED)
+        return self._sign({OURS + "root": document})
+
+    def part(self) -> bytes:
+        return self._sign_text(part_text(self.chance, self.issuer, self._head().position.seq))
 
     def _good_event(self, uri: str) -> dict[str, Any]:
         now, chance = self.issuer.now, self.chance
@@ -196,18 +200,14 @@ class OddRecords:
         return {"format": "uri", "uri": iss}
 
     def _sign(self, events: dict[str, Any], *, sub_id: Any = None, **changes: Any) -> bytes:
-        return self._sign_text(strict_json.dumps(self.issuer.payload(events, sub_id=sub_id, **changes)))
+        return self._sign_text(strict_json.dumps(self._payload(events, sub_id=sub_id, **changes)))
+
+    def _payload(self, events: dict[str, Any], *, sub_id: Any = None, **changes: Any) -> dict[str, Any]:
+        """In the next place, unless it is said otherwise."""
+        (epoch, seq), hash_ = self._head()
+        feed = {"epoch": epoch, "seq": seq + 1, "prev": base64url.encode(hash_).decode()}
+        return self.issuer.payload(events, sub_id=sub_id, **{"feed": feed, **changes})
 
     def _sign_text(self, text: bytes) -> bytes:
         header = {"alg": "EdDSA", "kid": self.issuer.feed_key.kid, "typ": jws.TYP_EVENT}
         return forge(header, text, self.issuer.feed_key.sign)
-
-
-def _rsa(chance: Random) -> dict[str, str]:
-    bits = chance.choice([1_024, 2_048, 3_072, 4_096, 4_104])
-    number = (1 << bits - 1) | chance.getrandbits(bits) | 1
-    return {
-        "kty": "RSA",
-        "n": base64url.encode(number.to_bytes(bits // 8)).decode(),
-        "e": chance.choice(["AQAB", "Aw"]),
-    }

@@ -41,6 +41,7 @@ def test_no_mutated_record_changes_anything_and_no_odd_one_takes_anything_back()
     assert verdicts.findings == []
     assert verdicts.cases == verdicts.ends.total() == CASES
     reached = {"refused.malformed", "refused.bad_signature", "refused.no_root_yet", "applied", "held", "equivocation"}
+    reached |= {"heartbeat", "snapshot", "root", "refused.root_not_trusted", "duplicate.older_root"}
     assert verdicts.ends.keys() >= reached
     assert 0 < verdicts.worst <= SLOWEST
 

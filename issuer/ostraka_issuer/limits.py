@@ -151,6 +151,9 @@ FEED_CHECK_PAGE: Final = 500
 FEED_CHECK_SILENCE: Final = 5.0
 """Records of the topic compared in one go (a few ms), and how long the broker may be silent while it is read."""
 
+SECRET_FILE_MAX_BYTES: Final = 4_096
+"""Read of a file with a password; nobody's is longer."""
+
 KAFKA_REQUEST: Final = 5.0
 """A broker that answers no request for this long is away."""
 

@@ -176,6 +176,7 @@ def _policy(settings: IssuerSettings, limits: Limits) -> KeyPolicy:
 def _open_files(settings: IssuerSettings) -> _Files:
     home = Home(settings.home)
     home.require()
+    _ = settings.kafka_security  # Reads its files here, where it may block; the copies made below keep it.
     anchor = TrustAnchor.load(home.anchor)
     migrate(home.database)
     chain, in_feed = _chain(home, anchor)

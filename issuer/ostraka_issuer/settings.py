@@ -1,18 +1,18 @@
 """The issuer's settings: environment variables ``OSTRAKA_…``, or arguments."""
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode
 
 from ostraka_schemas.jwk import Algorithm
 from ostraka_schemas.limits import AUDIENCES_MAX, HEARTBEAT_INTERVAL, MAX_STALENESS, TOKEN_LIFETIME, TOKEN_LIFETIME_MAX
 from ostraka_schemas.model import Identifier
 from ostraka_schemas.topics import FEED_TOPIC
 
-from .errors import SetupError
+from .kafka_access import KafkaAccess, wrong_settings
 from .limits import KEY_LEAD, KEY_LEAD_MAX
 
 OWN_AUDIENCE = "ostraka"
@@ -21,8 +21,8 @@ OWN_AUDIENCE = "ostraka"
 ProfileName = Literal["rfc9106-low-memory", "rfc9106-high-memory", "owasp", "unsafe-for-tests"]
 
 
-class IssuerSettings(BaseSettings):
-    """Everything that can be set. Times are seconds.
+class IssuerSettings(KafkaAccess):
+    """Everything that can be set. Times are seconds. What ``KafkaAccess`` has is set in the same way.
 
     Attributes:
         home: directory with the database, the sealed keys and the trust anchor.
@@ -36,10 +36,6 @@ class IssuerSettings(BaseSettings):
         failpoint: ``name`` or ``name:n``: end the process there with SIGKILL. For tests.
     """
 
-    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
-        env_prefix="OSTRAKA_", extra="ignore", hide_input_in_errors=True, frozen=True
-    )
-
     home: Path = Path("~/.ostraka")
     issuer: str = "http://127.0.0.1:8400"
     kafka: str = "127.0.0.1:9092"
@@ -48,10 +44,9 @@ class IssuerSettings(BaseSettings):
     replication_factor: Annotated[int, Field(ge=1, le=9)] = 1
     http_host: str = "127.0.0.1"
     http_port: Annotated[int, Field(ge=1, le=65_535)] = 8400
-    audiences: Annotated[list[Identifier], NoDecode, Field(min_length=1, max_length=AUDIENCES_MAX)] = [
-        "orders",
-        OWN_AUDIENCE,
-    ]
+    audiences: Annotated[list[Identifier], NoDecode, Field(min_length=1, max_length=AUDIENCES_MAX)] = Field(
+        default_factory=lambda: ["orders", OWN_AUDIENCE]
+    )
     client_id: Identifier = "ostraka-cli"
     token_algorithm: Algorithm = "ES256"  # noqa: S105
     token_lifetime: Annotated[int, Field(ge=10, le=TOKEN_LIFETIME_MAX)] = TOKEN_LIFETIME
@@ -92,6 +87,4 @@ def load_settings(**values: object) -> IssuerSettings:
         given: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
         return IssuerSettings(**given)
     except ValidationError as error:
-        found = error.errors(include_input=False, include_url=False, include_context=False)
-        what = "; ".join(f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in found)
-        raise SetupError(f"settings: {what}") from error
+        raise wrong_settings(error) from error

@@ -67,7 +67,8 @@ def _choice(config: pytest.Config) -> Choice:
     return session.choice
 
 
-async def _start(broker: Broker, config: pytest.Config) -> None:
+async def start_broker(broker: Broker, config: pytest.Config) -> None:
+    """Starts it, and remembers for the summary that it ran."""
     begin = time.monotonic()
     await broker.start()
     config.stash[_SESSION].note(broker, time.monotonic() - begin)
@@ -84,7 +85,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 async def kafka(request: pytest.FixtureRequest) -> AsyncIterator[Broker]:
     """The broker that all tests share. Do not kill it: see ``own_kafka``."""
     broker = _choice(request.config).broker
-    await _start(broker, request.config)
+    await start_broker(broker, request.config)
     try:
         yield broker
     finally:
@@ -103,7 +104,7 @@ async def own_kafka(request: pytest.FixtureRequest) -> AsyncIterator[OwnKafka]:
                 pytest.skip(f"needs Apache Kafka from Maven, whose properties can be set; there is {broker.kind}")
             broker = ApacheKafka(extra)
         brokers.append(broker)
-        await _start(broker, request.config)
+        await start_broker(broker, request.config)
         return broker
 
     try:

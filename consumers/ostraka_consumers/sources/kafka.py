@@ -22,6 +22,7 @@ from ostraka_schemas.topics import FEED_TOPIC
 from ._aiokafka import forbid_topic_creation, is_cancelled, safe_stop
 from ._policy import Backoff, KafkaTiming, Place, Rereads, Trouble
 from ._reader import NotUsable, Reader
+from ._refusal import why_refused
 from .base import FeedSink
 from .security import KafkaSecurity
 
@@ -100,7 +101,7 @@ class KafkaSource:
                     raise
                 reason = "the Kafka client gave up"
             except Exception as error:  # noqa: BLE001 - whatever it is, the feed must be followed again
-                reason = self._explain(error)
+                reason = await self._explain(error)
             place = reader.place
             sink.report(f"waiting: {reason}")
             await asyncio.sleep(backoff.pause(self._clock() - began, waiting=waiting))
@@ -140,9 +141,10 @@ class KafkaSource:
             **(self._security.client_options() if self._security else {}),
         }
 
-    def _explain(self, error: Exception) -> str:
+    async def _explain(self, error: Exception) -> str:
         if isinstance(error, KafkaConnectionError):
-            return f"no broker answers at {', '.join(self._bootstrap)}, or it refuses the credentials"
+            security = self._security.client_options() if self._security else None
+            return await why_refused(self._bootstrap, security) or f"the connection failed: {error}"
         if isinstance(error, TopicAuthorizationFailedError):
             return f"not allowed to read the topic {self._topic}"
         if isinstance(error, TimeoutError):

@@ -8,6 +8,7 @@ from ostraka_consumers.anchor import TrustAnchor
 from ostraka_consumers.sources.kafka import KafkaSource
 from ostraka_consumers.verifier import Verifier
 from ostraka_issuer.home import Home
+from ostraka_issuer.kafka_access import load_kafka_access
 
 PATIENCE: Final = 15.0
 """Three heartbeats: a feed that is alive answers sooner."""
@@ -24,9 +25,13 @@ def follow(
 ) -> Verifier:
     """Make a verifier, not started, that waits up to ``patience`` seconds for the feed.
 
+    How to authenticate to Kafka is in the environment, as for the issuer.
+
     Raises:
         ConfigurationError: there is no trust anchor, or the address is none.
+        SetupError: what the environment says about Kafka cannot be used.
     """
     trusted = TrustAnchor.load(anchor.expanduser() if anchor else Home(home.expanduser()).anchor)
-    source = KafkaSource(kafka, topic=topic, client_id="ostraka-cli")
+    security = load_kafka_access().kafka_security
+    source = KafkaSource(kafka, topic=topic, client_id="ostraka-cli", security=security)
     return Verifier(trusted, audience=audience, sources=[source], ready_timeout=patience)

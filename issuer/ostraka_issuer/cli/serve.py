@@ -60,6 +60,9 @@ def serve(
     More is set by environment variables: OSTRAKA_FEED_TOPIC, OSTRAKA_REPLICATION_FACTOR, OSTRAKA_TOKEN_LIFETIME,
     OSTRAKA_KEY_LEAD, OSTRAKA_AUDIENCES; and OSTRAKA_KAFKA_EMBEDDED=true if the broker is the one of `ostraka dev`.
 
+    TLS and SASL towards Kafka: OSTRAKA_KAFKA_TLS, _CA_FILE, _CERT_FILE, _KEY_FILE, _USERNAME, _PASSWORD_FILE (or
+    _PASSWORD) and _MECHANISM, each after OSTRAKA_KAFKA. `ostraka watch` and `ostraka verify` read the same ones.
+
     Examples:
 
         ostraka serve --kafka kafka:9092

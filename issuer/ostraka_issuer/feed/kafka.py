@@ -30,6 +30,7 @@ def make_producer(settings: IssuerSettings) -> AIOKafkaProducer:
         max_batch_size=RECORD_MAX_BYTES,
         request_timeout_ms=_REQUEST_MS,
         retry_backoff_ms=_RETRY_MS,
+        **settings.kafka_options(),
     )
     forbid_topic_creation(producer)
     return producer
@@ -47,6 +48,7 @@ def make_consumer(settings: IssuerSettings) -> AIOKafkaConsumer:
         max_partition_fetch_bytes=_FETCH_BYTES,
         request_timeout_ms=_REQUEST_MS,
         retry_backoff_ms=_RETRY_MS,
+        **settings.kafka_options(),
     )
     forbid_topic_creation(consumer)
     return consumer
@@ -59,4 +61,5 @@ def make_admin(settings: IssuerSettings) -> AIOKafkaAdminClient:
         client_id="ostraka-issuer-admin",
         request_timeout_ms=_REQUEST_MS,
         retry_backoff_ms=_RETRY_MS,
+        **settings.kafka_options(),
     )

@@ -17,9 +17,15 @@ from random import Random
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    KafkaConnectionError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+)
 
 from ostraka_consumers.sources._aiokafka import is_cancelled, safe_start, safe_stop
+from ostraka_consumers.sources._refusal import why_refused
 from ostraka_schemas.limits import RECORD_MAX_BYTES
 from ostraka_schemas.records import Position
 
@@ -112,7 +118,7 @@ class Publisher:
                     raise
                 self._interrupted("the Kafka client gave up")
             except Exception as error:  # noqa: BLE001 - the library also leaks KeyError, AssertionError and others
-                self._interrupted(_say(error), unexpected=error)
+                self._interrupted(await self._explain(error), unexpected=error)
             await asyncio.sleep(self._backoff.next())
 
     def _interrupted(self, reason: str, unexpected: Exception | None = None) -> None:
@@ -120,6 +126,16 @@ class Publisher:
         if reason != self.doing.removeprefix("waiting: "):
             logger.warning("not publishing: %s", reason, exc_info=None if known else unexpected)
         self.doing = f"waiting: {reason}"
+
+    async def _explain(self, error: Exception) -> str:
+        if isinstance(error, TopicMismatch):
+            return str(error)
+        if isinstance(error, KafkaConnectionError):
+            refused = await why_refused(self._settings.kafka, self._settings.kafka_options())
+            return refused or f"the connection failed: {error}"
+        if isinstance(error, (TopicAuthorizationFailedError, ClusterAuthorizationFailedError)):
+            return f"the broker does not let the issuer do it (ACL): {error}"
+        return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
     async def _session(self) -> None:
         await ensure_topic(self._settings)
@@ -196,9 +212,3 @@ def _refuse_large(record: StoredRecord) -> None:
     # Nothing of this size was ever signed. If it is here all the same, a broker's refusal would break the producer.
     if len(record.raw) > RECORD_MAX_BYTES:
         raise FeedError(f"the stored record {record.position} has {len(record.raw)} bytes; the database is damaged")
-
-
-def _say(error: Exception) -> str:
-    if isinstance(error, TopicMismatch):
-        return str(error)
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

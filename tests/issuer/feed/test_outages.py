@@ -70,7 +70,7 @@ async def test_a_broker_that_is_away_for_long_is_found_again(store: Store, own_k
         await until(lambda: published(role))
         await broker.kill()
         await commit_and_place(store, role, "b")
-        await until(lambda: role._publisher.doing.startswith("waiting: KafkaConnectionError"), "a given up session")
+        await until(lambda: role._publisher.doing.startswith("waiting: no broker answers"), "a given up session")
         await broker.restart()
         await until(lambda: complete(store, settings))
         assert (await role.state()).refills == 0

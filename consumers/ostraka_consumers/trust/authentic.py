@@ -16,7 +16,7 @@ from ostraka_schemas.root import RootDocument
 from ostraka_schemas.snapshots import FeedContent, SnapshotPart, read_payload
 
 from .refused import Refused
-from .roots import Roots
+from .roots import Brought, Roots
 
 _OVER: Final = "feed_key_expired"
 _ROOT_URI: Final = RootPublished.uri.encode()
@@ -59,7 +59,7 @@ class Authentic(NamedTuple):
     """What was verified; and, if it is a record that brings a root document not yet in force, that document."""
 
     content: FeedContent
-    brings: RootDocument | None = None
+    brings: Brought | None = None
 
 
 def authenticate(raw: bytes, *, keys: FeedKeys | None, roots: Roots, issuer: str, now: float) -> Authentic:
@@ -83,13 +83,13 @@ def authenticate(raw: bytes, *, keys: FeedKeys | None, roots: Roots, issuer: str
             return Authentic(content)
         stranger = "wrong_epoch"
     record = _root_record(compact, raw, issuer)
-    document = None if record is None else roots.brought_by(record.event)
-    if record is None or document is None:
+    brought = None if record is None else roots.brought_by(record.event)
+    if record is None or brought is None:
         raise Refused(stranger)
-    FeedKeys(document).check(compact, header, now)
-    if _epoch(record.content) != document.epoch:
+    FeedKeys(brought.document).check(compact, header, now)
+    if _epoch(record.content) != brought.document.epoch:
         raise Refused("wrong_epoch")
-    return Authentic(record.content, document)
+    return Authentic(record.content, brought)
 
 
 class _RootRecord(NamedTuple):

@@ -16,6 +16,7 @@ Root documents, heartbeats and snapshots have rules of their own: ``roots``, ``f
 """
 
 from collections import Counter
+from collections.abc import Callable
 
 from ostraka_consumers.errors import Expired, NotReady, NotYetValid, Revoked, Stale
 from ostraka_schemas.errors import MalformedError
@@ -35,7 +36,7 @@ from .effects import TrustState
 from .freshness import Freshness, Statement, Vouching, newest
 from .instant import Instant
 from .keyset import KeySet
-from .receipt import Outcome, Receipt
+from .receipt import Kind, Outcome, Receipt, Taken
 from .refused import Refused
 from .roots import MARK, Roots
 from .tokens import GenuineToken
@@ -49,13 +50,18 @@ class TrustCore:
     Args:
         anchor: whom to believe.
         max_staleness: seconds without news after which nothing is accepted; never more than the root document allows.
+        keep: told of whatever took effect, in that order and at once; it must not raise.
     """
 
-    def __init__(self, anchor: Anchor, *, max_staleness: float | None = None) -> None:
+    def __init__(
+        self, anchor: Anchor, *, max_staleness: float | None = None, keep: Callable[[Taken], None] | None = None
+    ) -> None:
         self.anchor = anchor
         self.counters: Counter[str] = Counter()
         self.alarms: set[Alarm] = set()
         self._wanted_staleness = max_staleness
+        self._keep = keep
+        self._reached_before: Position | None = None
         self._roots = Roots(anchor)
         self._feed_keys: FeedKeys | None = None
         self._chain: Chain | None = None
@@ -64,7 +70,7 @@ class TrustCore:
         self._gathering: snapshot.Gathering | None = None
         self._too_far: Position | None = None
         self._betrayed: tuple[Position, int] | None = None
-        self._last_heartbeat: tuple[bytes, Heartbeat] | None = None
+        self._last_heartbeat: tuple[bytes, Statement] | None = None
 
     # --- what comes in -----------------------------------------------------------------------------------------------
 
@@ -94,8 +100,8 @@ class TrustCore:
             return known
         now = self._vouching.now(at)
         authentic = authenticate(raw, keys=self._feed_keys, roots=self._roots, issuer=self.anchor.issuer, now=now)
-        if authentic.brings is not None and self._opens_epoch(authentic.brings):
-            self._adopt(authentic.brings)
+        if authentic.brings is not None and self._opens_epoch(authentic.brings.document):
+            self._adopt(*authentic.brings)
         chain, state = self._chain, self._state
         if chain is None or state is None:
             raise Refused("no_root_yet")
@@ -110,7 +116,8 @@ class TrustCore:
     def _known(self, hash_: bytes) -> Receipt | None:
         last = self._last_heartbeat
         if last is not None and last[0] == hash_:
-            return Receipt(Outcome.DUPLICATE, position=last[1].head.position, heard=last[1].iat)
+            heartbeat = last[1].heartbeat
+            return Receipt(Outcome.DUPLICATE, position=heartbeat.head.position, heard=heartbeat.iat)
         passed = None if self._chain is None else self._chain.passed(hash_)
         return None if passed is None else Receipt(Outcome.DUPLICATE, position=passed)
 
@@ -120,7 +127,7 @@ class TrustCore:
         document = self._roots.read(raw)
         if document is None:
             return Receipt(Outcome.DUPLICATE, "older_root")
-        self._adopt(document)
+        self._adopt(document, raw)
         return Receipt(Outcome.ROOT)
 
     def _opens_epoch(self, document: RootDocument) -> bool:
@@ -128,7 +135,8 @@ class TrustCore:
         # still be on its way.
         return self._chain is None or document.epoch != self._chain.epoch
 
-    def _adopt(self, document: RootDocument) -> None:
+    def _adopt(self, document: RootDocument, raw: bytes) -> None:
+        self._kept(Kind.ROOT, (raw,))
         before = self._chain
         self._roots.current, self._feed_keys = document, FeedKeys(document)
         self._gathering = None
@@ -147,16 +155,16 @@ class TrustCore:
         if not isinstance(record.event, RootPublished):
             return
         try:
-            document = self._roots.brought_by(record.event)
+            brought = self._roots.brought_by(record.event)
         except Refused:
             self._raise(Alarm.ROOT_REFUSED)
             return
-        if document is None:
+        if brought is None:
             return
-        if self._opens_epoch(document):
+        if self._opens_epoch(brought.document):
             self._raise(Alarm.ROOT_REFUSED)  # it has to open that epoch, not to stand in this one
         else:
-            self._adopt(document)
+            self._adopt(*brought)
 
     # --- heartbeats --------------------------------------------------------------------------------------------------
 
@@ -172,7 +180,7 @@ class TrustCore:
             return Receipt(Outcome.DUPLICATE, "older_heartbeat", position=position, heard=iat)
         if not chain.can_compare(position):
             raise Refused("head_too_old")
-        self._last_heartbeat = record_hash(statement.raw), heartbeat
+        self._last_heartbeat = record_hash(statement.raw), statement
         self._vouching.hear(statement, chain.head, at)
         if self._vouching.clocks_differ(heartbeat, at):
             self.alarms.add(Alarm.CLOCK)
@@ -221,6 +229,7 @@ class TrustCore:
         alarm = state.apply(signed.record, now)
         if alarm is not None:
             self._raise(alarm)
+        self._kept(Kind.RECORD, (signed.raw,), signed.record.position)
         self._take_brought(signed.record)
         self.counters["records"] += 1
         return signed.record
@@ -234,6 +243,10 @@ class TrustCore:
         if alarm in DOUBTS:
             self._vouching.doubted = True
 
+    def _kept(self, kind: Kind, raws: tuple[bytes, ...], position: Position | None = None) -> None:
+        if self._keep is not None:
+            self._keep(Taken(kind, raws, position))
+
     # --- snapshots ---------------------------------------------------------------------------------------------------
 
     def _take_part(self, part: SnapshotPart, raw: bytes, chain: Chain, state: TrustState, now: float) -> Receipt:
@@ -244,11 +257,11 @@ class TrustCore:
             return Receipt(Outcome.DUPLICATE, "snapshot_not_needed", position=position)
         name = snapshot.name_of(part)
         if self._gathering is None or name > self._gathering.name:
-            self._gathering = snapshot.Gathering(part)
+            self._gathering = snapshot.Gathering(part, keep=self._keep is not None)
         if name != self._gathering.name:
             return Receipt(Outcome.DUPLICATE, "older_snapshot", position=position)
         try:
-            if not self._gathering.add(part):
+            if not self._gathering.add(part, raw):
                 return Receipt(Outcome.DUPLICATE, position=position)
         except MalformedError:
             raise Refused("malformed") from None
@@ -274,7 +287,23 @@ class TrustCore:
         if not chain.jump(gathered.head):
             self._equivocation()
         self.counters["snapshots"] += 1
+        if self._last_heartbeat is not None:
+            self._kept(Kind.SNAPSHOT, (*gathered.raws, self._last_heartbeat[1].raw), position)
         return self._go_on(chain, state, now)
+
+    # --- a start from a copy -----------------------------------------------------------------------------------------
+
+    def resume(self, reached: Position | None) -> None:
+        """Go on after what a copy held: no heartbeat of it vouches for anything, whatever the clock says of its age.
+
+        What it showed of the time stays, as do alarms and doubts.
+
+        Args:
+            reached: how far the feed was applied before; must be reached again before anything is decided.
+        """
+        self._reached_before = newest(self._reached_before, reached)
+        self._vouching.listen_anew()
+        self._last_heartbeat = None
 
     # --- what is known -----------------------------------------------------------------------------------------------
 
@@ -355,6 +384,8 @@ class TrustCore:
             return f"no key set up to position {head.position}"
         if head.position < self.anchor.minimum:
             return f"the feed ends at {head.position}, the trust anchor asks for at least {self.anchor.minimum}"
+        if self._reached_before is not None and head.position < self._reached_before:
+            return f"the feed ends at {head.position}, but the state directory says it was at {self._reached_before}"
         if self._vouching.vouched_at is None:
             known = self.known_head
             if known is not None and known > head.position:

@@ -107,6 +107,12 @@ class Vouching:
         self.ahead = None
         self.doubted = False
 
+    def listen_anew(self) -> None:
+        """Take no heartbeat so far for news, nor as a voucher; the signed time goes on."""
+        self.heard_at, self.heard_of = 0, _NOWHERE
+        self.vouched_at = None
+        self.ahead = None
+
     def reached(self, head: Head | None) -> Statement | None:
         """The heartbeat that was ahead, once the feed is applied up to where it was: compare it, then ``vouch``."""
         ahead = self.ahead

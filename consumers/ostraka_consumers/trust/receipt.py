@@ -1,6 +1,6 @@
-"""What became of bytes that were handed to the trust core."""
+"""What became of bytes that were handed to the trust core, and which of them have led to its state."""
 
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import NamedTuple
 
 from ostraka_schemas.records import Position, Record
@@ -34,3 +34,25 @@ class Receipt(NamedTuple):
     applied: tuple[Record, ...] = ()
     position: Position | None = None
     heard: int | None = None
+
+
+class Kind(Enum):
+    """What changed the state."""
+
+    ROOT = auto()
+    SNAPSHOT = auto()
+    RECORD = auto()
+
+
+class Taken(NamedTuple):
+    """Signed bytes that took effect. Whoever takes the same in the same order comes to the same state.
+
+    Attributes:
+        raws: a root document as it travels alone; a record; or all parts of a snapshot and, last, a heartbeat that has
+            spoken of its head or of a later one.
+        position: of the record, or the head of the snapshot.
+    """
+
+    kind: Kind
+    raws: tuple[bytes, ...]
+    position: Position | None = None

@@ -8,7 +8,7 @@ Rules (after TUF's client workflow, §5.3):
 4. Whether it has expired is not asked while walking: the last one must be alive when it is used.
 """
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ostraka_schemas.errors import MalformedError, SignatureMismatch, WireError
 from ostraka_schemas.events import RootPublished
@@ -16,6 +16,7 @@ from ostraka_schemas.root import (
     RootDocument,
     read_root_bytes,
     read_root_unverified,
+    root_bytes,
     verify_first_root,
     verify_next_root,
 )
@@ -25,6 +26,13 @@ from .refused import Refused
 
 MARK: Final = b"{"
 """A root document is JSON; everything else of the feed is a compact JWS and begins otherwise."""
+
+
+class Brought(NamedTuple):
+    """A document that a record brings, and how it travels alone."""
+
+    document: RootDocument
+    raw: bytes
 
 
 class Roots:
@@ -50,9 +58,11 @@ class Roots:
             raise Refused("malformed_root") from None
         return self._judge(value)
 
-    def brought_by(self, event: RootPublished) -> RootDocument | None:
+    def brought_by(self, event: RootPublished) -> Brought | None:
         """The same for a document that a record brings."""
-        return self._judge({"payload": event.payload, "signatures": event.signatures})
+        value = {"payload": event.payload, "signatures": event.signatures}
+        document = self._judge(value)
+        return None if document is None else Brought(document, root_bytes(value))
 
     def _judge(self, value: Any) -> RootDocument | None:
         try:

@@ -42,14 +42,21 @@ class SnapshotName(NamedTuple):
 
 
 class Gathering:
-    """The parts of one snapshot so far."""
+    """The parts of one snapshot so far.
 
-    def __init__(self, part: SnapshotPart) -> None:
+    Args:
+        part: one of them; it is not taken yet.
+        keep: whether to hold on to their bytes.
+    """
+
+    def __init__(self, part: SnapshotPart, *, keep: bool = False) -> None:
         self.name: Final = name_of(part)
         self.head: Final = part.head
         self.denied: dict[int, set[int]] = {}
         self.states: list[SnapshotState] = []
         self.size = 0
+        self.raws: list[bytes] = []
+        self._keep = keep
         self._missing = set(range(1, part.parts + 1))
 
     @property
@@ -57,8 +64,8 @@ class Gathering:
         """Whether no part is missing."""
         return not self._missing
 
-    def add(self, part: SnapshotPart) -> bool:
-        """Take a part of this snapshot. Whether it was missing.
+    def add(self, part: SnapshotPart, raw: bytes) -> bool:
+        """Take a part of this snapshot, with its bytes. Whether it was missing.
 
         Raises:
             MalformedError: token numbers that are none; nothing of the part is taken.
@@ -73,6 +80,8 @@ class Gathering:
             for until, group in numbers:
                 self.denied.setdefault(until, set()).update(group)
             self.states.append(state.model_copy(update={"denied": []}))
+            if self._keep:
+                self.raws.append(raw)
         return True
 
 

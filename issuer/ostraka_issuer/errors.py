@@ -11,6 +11,8 @@
         │   ├── FeedAheadError       the topic knows more than the database, which is an old copy: do not go on
         │   ├── TopicMismatch        the topic exists and is not as it must be
         │   ├── IntentSetAside       a committed change cannot be put into the feed
+        │   ├── NothingYet           asked for before there is one
+        │   ├── TooManyReaders       more readers at once than can be held
         │   └── FeedDown             the feed has ended; the message says why
         ├── SigningUnavailable  503  no key may sign tokens at this moment
         ├── HashingBusy         429  more logins at once than passwords can be checked
@@ -97,6 +99,20 @@ class IntentSetAside(FeedError):
 
     code = "intent_set_aside"
     status = 500
+
+
+class NothingYet(FeedError):
+    """What is asked for will be there soon: this process has only just begun."""
+
+    code = "not_yet"
+    retry_after = 1
+
+
+class TooManyReaders(FeedError):
+    """More readers of the feed at once than this process can hold."""
+
+    code = "too_many_readers"
+    retry_after = 5
 
 
 class FeedDown(FeedError):

@@ -91,8 +91,11 @@ BODY_MAX_BYTES: Final = 16 * 1024
 BODY_SECONDS: Final = 10.0
 """A request's body must have arrived by then."""
 
-HTTP_CONNECTIONS_MAX: Final = 512
-"""Beyond it requests get 503 at once. Half of the files that a process may usually open; the rest is for our own."""
+HTTP_CONNECTIONS_MAX: Final = 8_192
+"""Beyond it requests get 503 at once; sooner where the process may not open twice as many files."""
+
+HTTP_UNREAD: Final = 30
+"""A client that takes nothing of what it was sent for so long is cut off by the system (RFC 5482)."""
 
 FORM_FIELDS_MAX: Final = 16
 """Fields of a token request; RFC 6749 and RFC 8693 together define twelve."""
@@ -132,6 +135,32 @@ FEED_PROMPT: Final = 1.0
 
 FEED_HEAD_START: Final = 0.001
 """The bus gets a new record so much earlier than anybody in this process: its readers are many, and all wait."""
+
+FEED_RECENT_RECORDS: Final = 4_096
+FEED_RECENT_BYTES: Final = 8 * 1024 * 1024
+"""The newest records, held for all readers over HTTP: four snapshots' distance. Twice these bytes in memory."""
+
+FEED_READERS_MAX: Final = 6_144
+"""Readers over HTTP held at once, streams and long polls together; the rest of the connections is for the others."""
+
+FEED_READS: Final = 2
+"""Pages that they read from the database at once: a quarter of its connections."""
+
+FEED_ANSWER_RECORDS: Final = 1_024
+FEED_ANSWER_BYTES: Final = 1024 * 1024
+"""Records in one answer. A reader who is further behind asks again, or better takes a snapshot."""
+
+FEED_ANSWERS: Final = 16
+"""Answers kept for those who ask the same: thousands of readers have one of very few places."""
+
+FEED_WAIT_MAX: Final = 30.0
+"""A long poll waits so long at most: less than proxies in between usually bear."""
+
+FEED_READER_PATIENCE: Final = 20.0
+"""A reader who takes nothing for so long is dropped; it is stale by then anyway."""
+
+FEED_WAKE: Final = 128
+"""Readers woken at once: some 5 ms of sending, then everyone else has a turn."""
 
 FEED_MARK: Final = 0.05
 """Published records are marked this much later, many at once: a mark is a write that a revocation would wait for, and a

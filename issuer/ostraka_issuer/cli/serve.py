@@ -10,11 +10,10 @@ from types import FrameType
 from typing import Annotated
 
 import typer
-import uvicorn
 
 from ostraka_issuer.errors import IssuerError, StoreUnavailable
 from ostraka_issuer.http.app import create_app
-from ostraka_issuer.limits import HTTP_CONNECTIONS_MAX
+from ostraka_issuer.http.server import Server, listen
 from ostraka_issuer.runtime import Issuer
 from ostraka_issuer.settings import IssuerSettings, load_settings
 
@@ -86,12 +85,12 @@ async def _serve(settings: IssuerSettings) -> None:
         reasons.append(error)
         server.should_exit = True
 
+    def ending() -> None:
+        app.state.issuer.feed.channel.close()
+
     app = create_app(settings, ended=ended)
     # The lifespan is entered here and not by the server, which would print a traceback and keep the reason to itself.
-    config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", limit_concurrency=HTTP_CONNECTIONS_MAX
-    )
-    server = uvicorn.Server(config)
+    server = Server(app, ending=ending)
     with _listen(settings.http_host, settings.http_port) as listener:
         async with app.router.lifespan_context(app):
             _end_in_order(server)
@@ -121,12 +120,12 @@ async def _tell_when_it_publishes(issuer: Issuer) -> None:
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        return listen(host, port)
     except OSError as error:
         raise CommandError(f"cannot listen on {host}:{port}: {error.strerror}") from error
 
 
-def _end_in_order(server: uvicorn.Server) -> None:
+def _end_in_order(server: Server) -> None:
     """While it serves, the server handles these signals; afterwards it raises them anew, and there is more to close."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:

@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, Connection, Executable, func, insert, sele
 
 from ostraka_schemas.records import Head, Position
 
+from ..limits import FEED_PAGE
 from ..store import Store
 from ..store.tables import FEED_RECORDS
 from ..uninterrupted import uninterrupted
@@ -77,6 +78,29 @@ class FeedLog:
             .limit(limit)
         )
         return [StoredRecord(Position(epoch, seq), *rest) for (epoch, seq, *rest) in await self._ask(query)]
+
+    async def before(self, position: Position | None, limit: int) -> list[StoredRecord]:
+        """The ``limit`` records before ``position``, in feed order; ``None`` is behind the last."""
+        query = (
+            select(_T.epoch, _T.seq, _T.hash, _T.raw, _T.txn, _T.created_at)
+            .order_by(_T.epoch.desc(), _T.seq.desc())
+            .limit(limit)
+        )
+        if position is not None:
+            query = query.where(_PLACE < _place(position))
+        found = [StoredRecord(Position(epoch, seq), *rest) for (epoch, seq, *rest) in await self._ask(query)]
+        return found[::-1]
+
+    async def newest(self, most: int, max_bytes: int) -> tuple[list[StoredRecord], bool]:
+        """The newest records, in feed order, until there are so many or so large, and whether there are no others."""
+        found: list[StoredRecord] = []
+        while True:
+            page = await self.before(found[0].position if found else None, FEED_PAGE)
+            found[:0] = page
+            if len(page) < FEED_PAGE:
+                return found, True
+            if len(found) >= most or sum(len(record.raw) for record in found) >= max_bytes:
+                return found, False
 
     async def hashes_after(self, position: Position | None, limit: int) -> list[Head]:
         """Places and hashes of the ``limit`` records after ``position``."""

@@ -14,9 +14,10 @@ from ostraka_schemas.records import Head, Position
 from ostraka_schemas.root import RootDocument
 
 from ..errors import FeedAheadError, FeedDown, StoreUnavailable
-from ..limits import FEED_HEAD_START, FEED_PROMPT
+from ..limits import FEED_HEAD_START, FEED_PROMPT, FEED_RECENT_BYTES, FEED_RECENT_RECORDS
 from ..settings import IssuerSettings
 from ..store import Store
+from .channel import Channel
 from .expiry import Calendar, ends_at
 from .follower import Beat, Followers
 from .heartbeat import Heart
@@ -76,6 +77,7 @@ class FeedRole:
         self._roots = Roots(store)
         self._followers = Followers(self._log.after)
         self._nearby = Followers(self._log.after)
+        self._channel = Channel(self._log.after)
         self._places = Places(self._log)
         self._marks = Marks(self._log, clock)
         self._sequencer = Sequencer(
@@ -132,6 +134,11 @@ class FeedRole:
         """The feed for a verifier in this process; it needs no broker."""
         return self._local
 
+    @property
+    def channel(self) -> Channel:
+        """The feed for readers over HTTP."""
+        return self._channel
+
     async def __aenter__(self) -> Self:
         await self.start()
         return self
@@ -156,6 +163,8 @@ class FeedRole:
                 "it is an older copy"
             )
         await self._marks.load()
+        newest, whole = await self._log.newest(FEED_RECENT_RECORDS, FEED_RECENT_BYTES)
+        self._channel.begin(newest, whole=whole)
         self._head = head
         if await self._roots.waiting():
             # Before anybody compares the topic with the database: it may speak for an epoch that this one ends.
@@ -166,6 +175,7 @@ class FeedRole:
     async def stop(self) -> None:
         """End every task and wait for it. Records that are not acknowledged are sent when the feed starts again."""
         self._stopping = True
+        self._channel.close()
         if self._task is None:
             return
         self._task.cancel()
@@ -300,10 +310,12 @@ class FeedRole:
     def _tell(self, records: Sequence[StoredRecord]) -> None:
         self._places.tell(records)
         self._nearby.push(records)
+        self._channel.push(records)
 
     def _beaten(self, beat: Beat) -> None:
         self._followers.push_beat(beat)
         self._nearby.push_beat(beat)
+        self._channel.push_beat(beat)
 
     def _refused(self, intent: WaitingIntent, reason: str) -> None:
         self._places.refuse(intent.txn, reason)

@@ -10,11 +10,14 @@ from fastapi import FastAPI
 from ostraka_consumers.clock import Clock
 from ostraka_consumers.integrations import fastapi as guard
 from ostraka_issuer.errors import IssuerError
+from ostraka_issuer.limits import FEED_READERS_MAX
 from ostraka_issuer.runtime import Issuer, open_issuer
 from ostraka_issuer.settings import IssuerSettings
 
-from . import admin_keys, admin_revocations, health, login, problems, token, wellknown
+from . import admin_keys, admin_revocations, feed, health, login, problems, token, wellknown
 from .bounds import BodyBound
+from .feed_answers import Answers
+from .seats import Seats
 
 _log = logging.getLogger("ostraka.issuer")
 
@@ -54,6 +57,8 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
+    app.state.readers = Seats(FEED_READERS_MAX)
+    app.state.answers = Answers()
     app.add_middleware(BodyBound)
     problems.install(app)
     guard.install(app)
@@ -64,6 +69,7 @@ def create_app(
         admin_keys.router,
         health.router,
         wellknown.router,
+        feed.router,
     ):
         app.include_router(router)
     return app

@@ -1,0 +1,56 @@
+"""The server around the application: thousands of connections, and an orderly end of those that would last for ever."""
+
+import socket
+import sys
+from collections.abc import Callable
+
+import uvicorn
+from fastapi import FastAPI
+
+from ostraka_issuer.limits import HTTP_CONNECTIONS_MAX, HTTP_UNREAD
+
+if sys.platform != "win32":
+    import resource
+
+
+class Server(uvicorn.Server):
+    """Serves ``app``, whose lifespan is the caller's business.
+
+    Args:
+        ending: called before it waits for the requests that are under way, so that those that wait for news end.
+    """
+
+    def __init__(self, app: FastAPI, ending: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app, log_config=None, access_log=False, lifespan="off", limit_concurrency=connections_allowed()
+            )
+        )
+        self._ending = ending
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End."""
+        self._ending()
+        await super().shutdown(sockets)
+
+
+def connections_allowed() -> int:
+    """How many connections this process can bear, after it was allowed all the files that it can be."""
+    if sys.platform == "win32":
+        return HTTP_CONNECTIONS_MAX
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * HTTP_CONNECTIONS_MAX
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    # The other half is for the database, Kafka and connections that are just being refused.
+    return HTTP_CONNECTIONS_MAX if soft == resource.RLIM_INFINITY else min(HTTP_CONNECTIONS_MAX, soft // 2)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises OSError."""
+    listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Connections inherit it. Nobody else can end one whose other side is there and takes nothing.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, HTTP_UNREAD * 1000)
+    return listener

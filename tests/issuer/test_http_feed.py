@@ -1,0 +1,356 @@
+"""The feed over HTTP: head, records as lines and as a stream, root documents."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from starlette.types import Message
+
+from ostraka_issuer.errors import StoreUnavailable
+from ostraka_issuer.feed.channel import Channel
+from ostraka_issuer.feed.frames import START, Entry, make_entry
+from ostraka_issuer.feed.log import FeedLog, StoredRecord
+from ostraka_issuer.feed.recent import Recent
+from ostraka_issuer.http.feed_answers import Answers
+from ostraka_issuer.http.feed_stream import EventStream, wants_stream
+from ostraka_issuer.http.seats import Seats
+from ostraka_schemas import base64url, jws
+from ostraka_schemas.limits import RECORD_MAX_BYTES
+from ostraka_schemas.records import Heartbeat, Position, Record, read_payload
+from tests.issuer.feed.test_follower import Database, beat, record
+from tests.issuer.feed.world import until
+from tests.issuer.front import Desk, open_desk
+from tests.issuer.streams import StreamReader
+from tests.issuer.test_http_login import assert_problem
+
+
+def read(raw: bytes) -> Record | Heartbeat:
+    """Not verified."""
+    return read_payload(base64url.decode(jws.split(raw, max_bytes=RECORD_MAX_BYTES).payload))
+
+
+async def stored(desk: Desk) -> list[bytes]:
+    return [record.raw for record in await FeedLog(desk.issuer.store).after(None, 1_000)]
+
+
+async def revoke(desk: Desk) -> None:
+    order = {"kind": "permission", "permission": "reports:read", "reason": "a test"}
+    answer = await desk.client.post("/admin/revocations", headers=await desk.bearer(), json=order)
+    assert answer.status_code < 300, answer.text
+    await desk.applied(answer)
+
+
+async def beating(desk: Desk) -> bytes:
+    """Wait for a heartbeat that vouches for the whole feed."""
+
+    def due() -> bytes | None:
+        found, head = desk.issuer.feed.channel.beat, desk.issuer.feed.head()
+        return found.raw if found is not None and found.head == head else None
+
+    desk.issuer.feed._heart.beat_now()
+    raw: bytes = await until(due, "a heartbeat")
+    return raw
+
+
+# --- head ------------------------------------------------------------------------------------------------------------
+
+
+async def test_head_is_the_newest_heartbeat(desk: Desk) -> None:
+    raw = await beating(desk)
+    answer = await desk.client.get("/feed/head")
+    assert (answer.status_code, answer.content) == (200, raw)
+    assert answer.headers["content-type"] == "application/secevent+jwt"
+    assert answer.headers["cache-control"] == "no-store"
+    heartbeat = read(raw)
+    assert isinstance(heartbeat, Heartbeat)
+    assert heartbeat.head == desk.issuer.feed.head()
+
+
+async def test_before_the_first_heartbeat_there_is_no_head(desk: Desk) -> None:
+    desk.issuer.feed._channel = Channel(FeedLog(desk.issuer.store).after)
+    answer = await desk.client.get("/feed/head")
+    assert_problem(answer, 503, "not_yet")
+    assert answer.headers["retry-after"] == "1"
+
+
+# --- lines -----------------------------------------------------------------------------------------------------------
+
+
+async def test_all_records_and_then_the_heartbeat(desk: Desk) -> None:
+    await revoke(desk)
+    raw = await beating(desk)
+    answer = await desk.client.get("/feed/events")
+    assert answer.headers["content-type"] == "text/plain"
+    assert answer.content == b"".join(line + b"\n" for line in [*await stored(desk), raw])
+    for same in ("after=0:0", "after=0:7", "wait=0"):
+        assert (await desk.client.get(f"/feed/events?{same}")).content == answer.content
+
+
+async def test_only_what_stands_after_the_place(desk: Desk) -> None:
+    records, raw = await stored(desk), await beating(desk)
+    answer = await desk.client.get("/feed/events?after=1:1")
+    assert answer.content.splitlines() == [*records[1:], raw]
+    for at_the_end in ("1:2", "1:9007199254740991", "7:1"):
+        answer = await desk.client.get(f"/feed/events?after={at_the_end}")
+        assert answer.content.splitlines() == [raw]
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["after=", "after=1", "after=1:", "after=-1:2", "after=1:2:3", "after=1:%202", "wait=31", "wait=-1", "wait=x"],
+)
+async def test_a_wrong_question_is_refused(desk: Desk, query: str) -> None:
+    assert_problem(await desk.client.get(f"/feed/events?{query}"), 422, "invalid_request")
+
+
+async def test_a_place_that_no_feed_reaches_is_refused(desk: Desk) -> None:
+    assert_problem(await desk.client.get("/feed/events?after=1:9999999999999999"), 400, "bad_request")
+
+
+async def test_a_long_poll_is_answered_when_there_is_a_record(desk: Desk) -> None:
+    asked = asyncio.create_task(desk.client.get("/feed/events?after=1:2&wait=30"))
+    await until(lambda: desk.issuer.feed.channel.new_record._waiting)
+    # A heartbeat is no record: it does not end the wait.
+    await beating(desk)
+    assert not asked.done()
+    await revoke(desk)
+    lines = (await asyncio.wait_for(asked, 30)).content.splitlines()
+    assert lines[0] == (await stored(desk))[2]
+    assert len(lines) <= 2
+
+
+async def test_a_long_poll_is_answered_when_its_time_is_up(desk: Desk) -> None:
+    raw = await beating(desk)
+    answer = await desk.client.get("/feed/events?after=1:2&wait=0.05")
+    assert answer.content.splitlines()[0] in (raw, (await desk.client.get("/feed/head")).content)
+    assert not desk.issuer.feed.channel.new_record._waiting
+
+
+async def test_an_answer_that_does_not_reach_the_head_has_no_heartbeat() -> None:
+    channel = Channel(Database(5).read)
+    channel.push([record(seq) for seq in range(1, 6)])
+    channel.push_beat(beat(5))
+    answers = Answers()
+    page = await channel.after(START, most=2)
+    assert answers.text(START, page, channel.beat) == b"raw 1\nraw 2\n"
+    page = await channel.after(Position(1, 2))
+    assert answers.text(Position(1, 2), page, channel.beat) == b"raw 3\nraw 4\nraw 5\nbeat at 5\n"
+
+
+async def test_the_same_answer_is_made_once_and_few_are_kept() -> None:
+    channel = Channel(Database().read)
+    channel.push([record(seq) for seq in range(1, 6)])
+    answers = Answers(most=2)
+    page = await channel.after(START)
+    made = answers.text(START, page, None)
+    assert answers.text(START, page, None) is made
+    channel.push_beat(beat(5))
+    assert answers.text(START, page, channel.beat) == made + b"beat at 5\n"
+    for seq in range(1, 5):
+        answers.text(Position(1, seq), await channel.after(Position(1, seq)), None)
+    assert len(answers._made) == 2
+
+
+async def test_readers_beyond_the_bound_are_told_to_come_again(desk: Desk) -> None:
+    desk.app.state.readers = Seats(1)
+    asked = asyncio.create_task(desk.client.get("/feed/events?after=1:2&wait=30"))
+    await until(lambda: desk.issuer.feed.channel.new_record._waiting)
+    answer = await desk.client.get("/feed/events")
+    assert_problem(answer, 503, "too_many_readers")
+    assert answer.headers["retry-after"] == "5"
+    async with StreamReader(desk.app) as refused:
+        await refused.end()
+        assert refused.status == 503
+    await revoke(desk)
+    await asked
+    assert (await desk.client.get("/feed/events")).status_code == 200
+
+
+async def test_without_a_database_the_newest_are_served_all_the_same(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = await stored(desk)
+
+    async def broken(*_: object) -> None:
+        raise StoreUnavailable("the database did not do it: disk I/O error")
+
+    monkeypatch.setattr(FeedLog, "after", broken)
+    assert (await desk.client.get("/feed/events")).content.splitlines()[:2] == records
+    # What is not in memory is not to be had.
+    desk.issuer.feed._channel = Channel(desk.issuer.feed._log.after, Recent(most=1))
+    desk.issuer.feed._channel.push([record(8), record(9)])
+    assert_problem(await desk.client.get("/feed/events"), 503, "store_unavailable")
+    async with StreamReader(desk.app) as refused:
+        await refused.end()
+        assert refused.status == 503
+
+
+# --- stream ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("accept", "wanted"),
+    [
+        ("text/event-stream", True),
+        ("text/plain, Text/Event-Stream;q=0.5", True),
+        ("text/event-stream; q=0", False),
+        ("text/event-stream;q=0.000, */*", False),
+        ("text/plain", False),
+        ("*/*", False),
+        ("", False),
+    ],
+)
+def test_a_stream_is_for_those_who_ask_for_one(accept: str, wanted: bool) -> None:
+    assert wants_stream([accept]) is wanted
+    assert wants_stream(["application/json", accept]) is wanted
+
+
+async def test_backlog_then_heartbeat_then_what_comes(desk: Desk) -> None:
+    raw = await beating(desk)
+    async with StreamReader(desk.app) as reader:
+        records = await stored(desk)
+        assert await reader.until(3) == [
+            ("record", "1:1", records[0]),
+            ("record", "1:2", records[1]),
+            ("heartbeat", None, raw),
+        ]
+        assert reader.headers["content-type"] == "text/event-stream"
+        await revoke(desk)
+        live = (await reader.until(4))[3:]
+        assert ("record", "1:3", (await stored(desk))[2]) in live
+        newest = await beating(desk)
+        await until(lambda: reader.events()[-1] == ("heartbeat", None, newest))
+        assert not reader.ended
+
+
+async def test_whoever_comes_again_goes_on_where_it_was(desk: Desk) -> None:
+    await beating(desk)
+    records = await stored(desk)
+    async with StreamReader(desk.app, "after=1:1") as reader:
+        assert (await reader.until(1))[0] == ("record", "1:2", records[1])
+    # A browser repeats the address with which it began.
+    async with StreamReader(desk.app, "after=0:0", {"last-event-id": "1:1"}) as reader:
+        assert (await reader.until(1))[0] == ("record", "1:2", records[1])
+    async with StreamReader(desk.app, "", {"last-event-id": "nonsense"}) as reader:
+        await reader.end()
+        assert reader.status == 422
+
+
+async def test_a_reader_that_goes_leaves_nothing_behind(desk: Desk) -> None:
+    before = asyncio.all_tasks()
+    async with StreamReader(desk.app) as reader:
+        await reader.until(2)
+        reader.go()
+        await reader.end()
+    assert asyncio.all_tasks() - before == set()
+    assert not desk.issuer.feed.channel.news._waiting
+
+
+async def test_everyone_is_let_go_when_the_issuer_ends(tmp_path: Path) -> None:
+    async with open_desk(tmp_path) as desk:
+        reader = StreamReader(desk.app)
+        await reader.__aenter__()
+        await reader.until(2)
+        asked = asyncio.create_task(desk.client.get("/feed/events?after=1:2&wait=30"))
+        await until(lambda: desk.issuer.feed.channel.new_record._waiting)
+        desk.issuer.feed.channel.close()
+        await reader.end()
+        assert reader.ended
+        assert (await asked).status_code == 200
+
+
+async def test_a_reader_that_takes_nothing_is_dropped_and_holds_up_nobody() -> None:
+    channel, seats = Channel(Database().read), Seats(2)
+    channel.push([record(1)])
+    slow, quick = StreamReader(app(channel, seats, 0.2)), StreamReader(app(channel, seats, 30))
+    slow.taking.clear()
+    async with slow, quick:
+        await quick.until(1)
+        channel.push([record(2)])
+        await quick.until(2)
+        await slow.end()
+        assert slow.status == 0
+        assert not slow.ended
+        with seats.taken():
+            channel.push([record(3)])
+            await quick.until(3)
+
+
+async def test_what_a_slow_reader_missed_is_read_from_the_database() -> None:
+    database = Database()
+    channel = Channel(database.read, Recent(most=4))
+    channel.push([record(1)])
+    reader = StreamReader(app(channel, Seats(1), 30))
+    async with reader:
+        await reader.until(1)
+        reader.taking.clear()
+        for seq in range(2, 51):
+            database.head = seq
+            channel.push([record(seq)])
+            await asyncio.sleep(0)
+        channel.push_beat(beat(50))
+        reader.taking.set()
+        events = await reader.until(51)
+        assert [id_ for _, id_, _ in events] == [*(f"1:{seq}" for seq in range(1, 51)), None]
+    assert database.reads
+
+
+async def test_a_database_that_fails_ends_the_stream_in_order() -> None:
+    database = Database(3)
+    channel = Channel(database.read, Recent(most=1))
+    channel.push([record(3)])
+    reader = StreamReader(app(channel, Seats(1), 30))
+    reader.taking.clear()
+    async with reader:
+        await until(lambda: database.reads)
+        channel.push([record(4), record(5), record(6)])
+        database.broken = True
+        reader.taking.set()
+        await reader.end()
+        assert reader.ended
+        assert len(reader.events()) == 3
+
+
+def app(channel: Channel, seats: Seats, patience: float) -> EventStream:
+    return EventStream(channel, START, seats, patience=patience)
+
+
+async def test_five_thousand_readers_cost_one_encoding_and_one_question(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those who come all at once from far behind, and the same when they follow."""
+    encoded: list[Position] = []
+
+    def counting(stored: StoredRecord) -> Entry:
+        encoded.append(stored.position)
+        return make_entry(stored)
+
+    monkeypatch.setattr("ostraka_issuer.feed.channel.make_entry", counting)
+    database, seats = Database(300), Seats(5_000)
+    channel = Channel(database.read, Recent(most=50))
+    channel.begin([record(seq) for seq in range(251, 301)], whole=False)
+    encoded.clear()
+    received: list[list[bytes]] = [[] for _ in range(5_000)]
+
+    async def follow(mine: list[bytes]) -> None:
+        async def send(message: Message) -> None:
+            if message.get("body"):
+                mine.append(message["body"])
+
+        async def receive() -> Message:
+            await asyncio.Event().wait()
+            return {}
+
+        await EventStream(channel, Position(1, 150), seats)({}, receive, send)
+
+    tasks = [asyncio.create_task(follow(mine)) for mine in received]
+    await until(lambda: all(mine and b"id: 1:300\n" in mine[-1] for mine in received))
+    assert database.reads == 1
+    assert len(encoded) == 150
+    for seq in (301, 302, 303):
+        channel.push([record(seq)])
+        await until(lambda seq=seq: all(b"id: 1:%d\n" % seq in mine[-1] for mine in received))
+    assert len(encoded) == 153
+    # Not only made once: it is one object in all of them.
+    assert all(mine[-1] is received[0][-1] for mine in received)
+    assert database.reads == 1
+    channel.close()
+    await asyncio.gather(*tasks)

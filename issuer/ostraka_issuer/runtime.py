@@ -179,6 +179,8 @@ def _open_files(settings: IssuerSettings) -> _Files:
     _ = settings.kafka_security  # Reads its files here, where it may block; the copies made below keep it.
     anchor = TrustAnchor.load(home.anchor)
     migrate(home.database)
+    if home.root_key.exists():
+        _log.warning("the root key still lies in %s: take it away, it has no business on this machine", home.root_key)
     chain, in_feed = _chain(home, anchor)
     root = in_feed or chain[0]
     settings = settle(settings, anchor, root, home.path)

@@ -142,7 +142,7 @@ def test_the_first_start_makes_the_home_once_and_hands_out_the_anchor(tmp_path: 
     environment["PATH"] = f"{programs}:{environment['PATH']}"
     for _ in range(2):
         subprocess.run(argv, env=environment, timeout=30, check=True)
-    assert (tmp_path / "calls").read_text().splitlines() == ["init"]
+    assert (tmp_path / "calls").read_text().splitlines() == ["init --profile dev"]
     assert anchor.read_text() == "{}\n"
 
 

@@ -196,13 +196,14 @@ async def test_what_no_verifier_would_take_is_not_published(tmp_path: Path) -> N
     settings = new_settings(tmp_path)
     await create_home(settings)
     stranger = SigningKey.generate("EdDSA")
-    async with open_chain(settings) as chain:
-        root_key, now = root_key_of(chain), 2_000_000_000
+    now = 2_000_000_000
+    async with open_chain(settings, clock=ManualClock(now)) as chain:
+        root_key = root_key_of(chain)
         good = next_root(chain.newest, Changes(), now=now)
 
         async def refused(document: RootDocument, *keys: SigningKey, because: str) -> None:
             with pytest.raises(Conflict, match=because):
-                await chain.publish(sign_root(document, keys), clock=ManualClock(now))
+                await chain.publish(sign_root(document, keys))
 
         await refused(good, because=f"1 more of version 1's root keys must sign: {root_key.kid}")
         await refused(good, stranger, because=root_key.kid)
@@ -216,7 +217,7 @@ async def test_what_no_verifier_would_take_is_not_published(tmp_path: Path) -> N
             await chain.publish({"payload": "x", "signatures": []})
         foreign = next_root(chain.newest, Changes(feed_key=stranger.public), now=now)
         with pytest.raises(KeyStoreError, match="none of the feed keys"):
-            await chain.publish(sign_root(foreign, [root_key]), clock=ManualClock(now))
+            await chain.publish(sign_root(foreign, [root_key]))
     assert [root.version for root in roots_in(Home(settings.home).database)] == [1]
 
 

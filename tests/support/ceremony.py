@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from ostraka_consumers.clock import Clock, SystemClock
 from ostraka_issuer.keys.files import KeyUse
 from ostraka_issuer.roots.draft import Changes, next_root
 from ostraka_issuer.roots.publish import Chain, Published, open_chain
@@ -26,20 +25,15 @@ def new_feed_key(chain: Chain) -> SigningKey:
     return key
 
 
-def signed_next(
-    chain: Chain, changes: Changes, keys: Sequence[SigningKey] | None = None, *, now: int | None = None
-) -> dict[str, Any]:
-    at = int(SystemClock().now().wall) if now is None else now
-    return sign_root(next_root(chain.newest, changes, now=at), keys if keys is not None else [root_key_of(chain)])
+def signed_next(chain: Chain, changes: Changes, keys: Sequence[SigningKey] | None = None) -> dict[str, Any]:
+    document = next_root(chain.newest, changes, now=int(chain.now))
+    return sign_root(document, keys if keys is not None else [root_key_of(chain)])
 
 
-async def publish_next(
-    settings: IssuerSettings, changes: Changes | None = None, *, rotate: bool = False, clock: Clock | None = None
-) -> Published:
+async def publish_next(settings: IssuerSettings, changes: Changes | None = None, *, rotate: bool = False) -> Published:
     """Publish the next version; with ``rotate`` under a new feed key."""
     changes = changes or Changes()
     async with open_chain(settings) as chain:
         if rotate:
             changes = replace(changes, feed_key=new_feed_key(chain).public)
-        now = None if clock is None else int(clock.now().wall)
-        return await chain.publish(signed_next(chain, changes, now=now), clock=clock)
+        return await chain.publish(signed_next(chain, changes))

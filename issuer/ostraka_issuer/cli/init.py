@@ -1,6 +1,7 @@
 """``ostraka init``: make an issuer's home."""
 
 import asyncio
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,15 +12,24 @@ from ostraka_issuer.accounts.offline import open_accounts
 from ostraka_issuer.accounts.passwords import Passwords
 from ostraka_issuer.home import Home
 from ostraka_issuer.provision import NewHome, create_home
+from ostraka_issuer.roots.keyfile import RootKeyFile
 from ostraka_issuer.settings import IssuerSettings, load_settings
 
 from . import checks
 from .guard import CommandError, guarded
 from .options import HOME_DEFAULT, HomePath, Json, PasswordFromStdin
 from .output import Output
+from .passphrases import given_passphrase
 from .passwords import generate_password, read_password
 
 OPERATOR_PERMISSIONS = ("revocations:*", "keys:*")
+
+
+class Profile(StrEnum):
+    """What becomes of the root key."""
+
+    PRODUCTION = "production"
+    DEV = "dev"
 
 
 @guarded
@@ -44,15 +54,40 @@ def init(
         ),
     ] = None,
     password_stdin: PasswordFromStdin = False,
+    profile: Annotated[
+        Profile,
+        typer.Option(
+            "--profile", help="production: the root key goes to a file, to be taken away. dev: it stays in the home."
+        ),
+    ] = Profile.PRODUCTION,
+    root_key: Annotated[
+        Path | None, typer.Option("--root-key", metavar="FILE", help="Where it goes. [default: HOME/root.pem]")
+    ] = None,
+    root_passphrase_stdin: Annotated[
+        bool,
+        typer.Option(
+            "--root-passphrase-stdin",
+            help="Encrypt that file with a passphrase: a line of standard input, after the password if there is one.",
+        ),
+    ] = False,
+    root_passphrase_file: Annotated[
+        Path | None,
+        typer.Option("--root-passphrase-file", help="The same from the first line of a file."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Make a new issuer: keys, root document, trust anchor and database, in an empty directory.
 
     Without --password-stdin the operator gets a random password, shown once.
 
+    The root key decides which keys may sign the feed. It is needed once a year, and when a key is stolen: take its file
+    to a place that no network reaches. Whoever loses it deploys every trust anchor anew.
+
     Examples:
 
-        ostraka init --issuer https://id.example.com --operator ops
+        ostraka init --issuer https://id.example.com --operator ops --root-key /media/stick/root.pem
+
+        ostraka init --profile dev
 
         echo "$SECRET" | ostraka init --home /var/lib/ostraka --operator ops --password-stdin
     """
@@ -60,17 +95,31 @@ def init(
     _see_that_it_is_free(settings.home)
     given = read_password(from_stdin=True) if password_stdin and operator else None
     password = given or generate_password()
-    made = asyncio.run(_make(settings, operator, password))
-    document = _document(made, operator)
+    file = _root_key_file(settings.home, profile, root_key, root_passphrase_stdin, root_passphrase_file)
+    made = asyncio.run(_make(settings, operator, password, file))
+    document = {**_document(made, operator), "root_key_file": None if file is None else str(file.path)}
     if operator is not None and given is None:
         document["operator_password"] = password
-    Output(as_json).result(document, _summary(made, operator, None if given else password))
+    Output(as_json).result(document, _summary(made, operator, None if given else password), *_farewell(file))
 
 
-async def _make(settings: IssuerSettings, operator: str | None, password: str) -> NewHome:
+def _root_key_file(
+    home: Path, profile: Profile, path: Path | None, passphrase_stdin: bool, passphrase_file: Path | None
+) -> RootKeyFile | None:
+    if profile is Profile.DEV:
+        if path or passphrase_stdin or passphrase_file:
+            raise typer.BadParameter("with --profile dev it is sealed in the home", param_hint="--root-key")
+        return None
+    path = Home(home).root_key if path is None else path.expanduser().absolute()
+    if path.exists():
+        raise CommandError(f"{path} is there already; a key file is never overwritten")
+    return RootKeyFile(path, given_passphrase(from_stdin=passphrase_stdin, file=passphrase_file))
+
+
+async def _make(settings: IssuerSettings, operator: str | None, password: str, root_key: RootKeyFile | None) -> NewHome:
     if operator is not None:
         await _check(password, settings)
-    made = await create_home(settings)
+    made = await create_home(settings, root_key=root_key)
     if operator is not None:
         async with open_accounts(settings) as accounts:
             await accounts.add_user(operator, password, OPERATOR_PERMISSIONS)
@@ -118,6 +167,21 @@ def _summary(made: NewHome, operator: str | None, shown_password: str | None) ->
         text.append(f"\n  operator {operator}\n")
     text.append(f"\nStart it with:  ostraka serve --home {home.path}")
     return text
+
+
+def _farewell(file: RootKeyFile | None) -> tuple[Text, ...]:
+    if file is None:
+        return (Text("\nThe root key is sealed in this home: good for a try, not for production.", style="yellow"),)
+    how = "encrypted" if file.passphrase else "not encrypted"
+    return (
+        Text.assemble(
+            ("\nTake the root key away from this machine now:  ", "bold yellow"),
+            f"{file.path}  ({how})\n",
+            "It decides which keys may sign the feed. It is needed once a year, and when a feed key is stolen.\n"
+            "Keep it offline, with a copy. If it is lost, every trust anchor must be deployed anew; if it is\n"
+            "stolen, whoever has it can be this issuer.",
+        ),
+    )
 
 
 def _short(path: Path) -> str:

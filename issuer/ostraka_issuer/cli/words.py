@@ -36,6 +36,7 @@ WORDS: Final = {
     "logout": Word("login", "logout", "Forget the login here."),
     "revoke": Word("revoke", "app", "Cut off a token, session, user, client, permission, or everyone."),
     "keys": Word("keys", "app", "List, rotate and cut off the keys that sign tokens."),
+    "root": Word("root", "app", "Root documents: which keys may sign the feed, and within what limits."),
     "watch": Word("watch", "watch", "Show the feed, each record verified, as it comes."),
     "verify": Word("verify", "verify", "Decide on a token as a service would, and show each step."),
 }

@@ -52,11 +52,19 @@ class Chain:
         documents: those that the anchor leads to, verified; the last one is the newest.
     """
 
-    def __init__(self, home: Home, store: Store, stored: list[StoredRoot], documents: list[RootDocument]) -> None:
+    def __init__(
+        self, home: Home, store: Store, stored: list[StoredRoot], documents: list[RootDocument], clock: Clock
+    ) -> None:
         self.home = home
         self.stored = stored
         self.documents = documents
         self._store = store
+        self._clock = clock
+
+    @property
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return self._clock.now().wall
 
     @property
     def newest(self) -> RootDocument:
@@ -67,13 +75,7 @@ class Chain:
         """The keys of this home. Raises KeyStoreError if its secret cannot be read."""
         return KeyDirectory(self.home.keys, Vault.load(self.home.secret))
 
-    async def publish(
-        self,
-        value: Mapping[str, Any],
-        *,
-        clock: Clock | None = None,
-        random_bytes: RandomBytes = secrets.token_bytes,
-    ) -> Published:
+    async def publish(self, value: Mapping[str, Any], *, random_bytes: RandomBytes = secrets.token_bytes) -> Published:
         """Verify the next document and commit it, with the intent that brings it into the feed.
 
         If it opens an epoch, the anchor for services that are deployed from now on asks for that epoch.
@@ -83,7 +85,7 @@ class Chain:
             KeyStoreError: the feed key that it names is not in this home.
             HomeError, StoreUnavailable
         """
-        now = (clock or SystemClock()).now().wall
+        now = self.now
         document = self._verify(value, now)
         await asyncio.to_thread(key_in(self.directory()), document)
         txn = new_id(random_bytes)
@@ -122,7 +124,7 @@ class Chain:
 
 
 @asynccontextmanager
-async def open_chain(settings: IssuerSettings) -> AsyncIterator[Chain]:
+async def open_chain(settings: IssuerSettings, *, clock: Clock | None = None) -> AsyncIterator[Chain]:
     """The chain of the home of ``settings``, verified. No issuer needs to run; one that does, sees what is published.
 
     Raises:
@@ -141,7 +143,7 @@ async def open_chain(settings: IssuerSettings) -> AsyncIterator[Chain]:
             documents = walk(stored, anchor.root_thumbprints)
         except HomeError as error:
             raise HomeError(f"{home.path}: {error}") from error
-        yield Chain(home, store, stored, documents)
+        yield Chain(home, store, stored, documents, clock or SystemClock())
     finally:
         await store.close()
 

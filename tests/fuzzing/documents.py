@@ -82,8 +82,9 @@ class Documents:
         """Of another's making: signed by others, by too few, or under the root key's name by others."""
         chance, members = self.chance, self._changed()
         if chance.random() < 0.2:
-            # As costly as it can be made: every key has to be looked at before it is found that none counts.
-            members["root"] = {"keys": [rsa_jwk(chance) for _ in range(16)], "threshold": 1}
+            # As costly as it can be made: so many keys to look at, so many signatures, and none of them counts.
+            members["root"] = {"keys": [key.public.to_jwk() for key in keys.MANY], "threshold": 1}
+            return self.signed(strict_json.dumps(members), [keys.FALSE_KEYS[5], *keys.MANY])
         false = chance.choice(keys.FALSE_KEYS)
         signed = self.signed(strict_json.dumps(members), [false] * chance.choice([0, 1, 2]))
         if chance.random() < 0.3:

@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from ostraka_schemas.jwk import Algorithm, SigningKey
+from ostraka_schemas.limits import ROOT_KEYS_MAX
 
 _ES256 = ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
 
@@ -45,3 +46,6 @@ FALSE_KEYS = (
     fixed_key("thief", "EdDSA", kid=ROOT.kid),
 )
 """Keys that nothing leads to, some under the names of those that something does."""
+
+MANY = tuple(fixed_key(f"many {number}", "EdDSA") for number in range(ROOT_KEYS_MAX))
+"""As many as a root document can name."""

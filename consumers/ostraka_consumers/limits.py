@@ -26,6 +26,9 @@ FRESH_FOR: Final = 3 * HEARTBEAT_INTERVAL
 CLOCK_STEP_TOLERANCE: Final = 2.0
 """Heartbeats are in step with the time if they come as far apart as they were signed, give or take this."""
 
+CLOCKS_AGREED_FOR: Final = 60.0
+"""After so long in which wall clock and heartbeats agree, a signed time ahead of both is no longer believed."""
+
 DENY_BUCKETS: Final = 16
 """A look-up asks each bucket, so few; an entry outstays its time by at most one bucket, so not too few."""
 
@@ -102,6 +105,19 @@ SOURCE_SLICE: Final = 0.005
 SOURCE_FETCH_BYTES: Final = 1024 * 1024
 """One fetch: thousands of records; more made reading a backlog no faster."""
 
+SNAPSHOT_WINDOW: Final = 64
+SNAPSHOT_WINDOW_GROWTH: Final = 4
+"""Records looked at first, from the end of the snapshots' topic; then four times as many, and so on."""
+
+SNAPSHOT_SCAN_MAX: Final = 65_536
+"""The largest snapshot has 1,024 parts; more than some of those lies there only if somebody floods it."""
+
+SNAPSHOT_SEARCH_MAX: Final = 60.0
+"""Seconds for all of it. After that the feed is read from where it begins."""
+
+SNAPSHOT_MARGIN: Final = 60
+"""Reading begins where the feed was so long before the snapshot: the clocks of broker and issuer may differ."""
+
 # --- the HTTP source -------------------------------------------------------------------------------------------------
 
 HTTP_RETRY_MIN: Final = 1.0
@@ -149,6 +165,34 @@ HTTP_USELESS_RATE: Final = 64.0
 that lies more than the verifier, and one whose news come by Kafka first no more than a question."""
 
 HTTP_ETAG_CHARS: Final = 128
+
+# --- the state directory ---------------------------------------------------------------------------------------------
+
+STATE_JOURNAL_RECORDS: Final = 20_000
+STATE_JOURNAL_BYTES: Final = 32 * 1024 * 1024
+"""Records kept since the beginning or the last snapshot: some two seconds of signatures at the next start. Beyond it a
+snapshot is the faster start, so nothing is kept until there is one."""
+
+STATE_QUEUE_MAX: Final = 4_096
+STATE_QUEUE_BYTES: Final = 8 * 1024 * 1024
+"""What waits for the disk. What finds no room is not kept; the next start asks for it anew. Snapshots, which take the
+place of all before them, are not counted: at most one waits."""
+
+STATE_READ_BYTES: Final = 1024 * 1024
+"""Read at once, outside the event loop."""
+
+STATE_SYNC_EVERY: Final = 1.0
+"""Between two times that the position is written down and what was written is made durable."""
+
+STATE_RETRY_MIN: Final = 1.0
+STATE_RETRY_MAX: Final = 30.0
+"""Pauses between attempts at a disk that fails; doubled each time."""
+
+STATE_LOG_EVERY: Final = 60.0
+"""Between two lines in the log about it; the counter counts each failure."""
+
+STATE_ANSWER_MAX: Final = 10.0
+"""How long a start waits for one read, and a stop for the last write. A disk that hangs keeps nobody from deciding."""
 
 # --- the integrations ------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,8 @@ from ostraka_consumers import (
 from ostraka_consumers.clock import SystemClock
 from ostraka_consumers.sources.base import FeedSink
 from ostraka_consumers.trust.receipt import Outcome
+from ostraka_consumers.watchers import Missed
+from ostraka_schemas.events import IssuerCutoff
 from ostraka_schemas.jwk import SigningKey
 from ostraka_schemas.records import Position
 from tests.support.fake_issuer import FakeIssuer, published
@@ -419,6 +421,61 @@ async def test_a_stop_that_is_cancelled_leaves_nothing_that_decides(issuer: Fake
 
 
 # --- what sources and people see -------------------------------------------------------------------------------------
+
+
+async def test_grace_is_given_to_whoever_asks_while_there_is_no_news_until_the_token_ends(
+    issuer: FakeIssuer, verifier: Verifier, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = issuer.token()
+    issuer.clock.advance(61)
+    with pytest.raises(Stale):
+        verifier.verify(token)
+    for _ in range(3):
+        assert verifier.verify(token, grace="until_exp").subject == "alice"
+    issuer.clock.advance(11)
+    assert verifier.verify(token, max_staleness=15, grace="until_exp").subject == "alice"
+    warnings = [record.message for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warnings) == 2
+    assert all("by grace" in warning and token not in warning for warning in warnings)
+    assert verifier.status.counters["token.grace"] == 4
+    issuer.clock.advance(300)
+    with pytest.raises(Expired):
+        verifier.verify(token, grace="until_exp")
+
+
+async def test_grace_forgives_silence_and_nothing_else(issuer: FakeIssuer, verifier: Verifier) -> None:
+    dead, good = issuer.token(sub="mallory"), issuer.token()
+    verifier.deliver(issuer.cut_subject("mallory"))
+    issuer.clock.advance(61)
+    with pytest.raises(Revoked):
+        verifier.verify(dead, grace="until_exp")
+    assert verifier.verify(good, grace="until_exp").subject == "alice"
+    other = issuer.sign(IssuerCutoff(), seq=3, prev=bytes(32))
+    assert verifier.deliver(other).outcome is Outcome.EQUIVOCATION
+    with pytest.raises(Stale):
+        verifier.verify(good, grace="until_exp")
+    with pytest.raises(NotReady):
+        unready(issuer, ListSource([])).verify(good, grace="until_exp")
+
+
+async def test_a_reader_of_changes_is_told_that_a_snapshot_took_the_place_of_records(
+    issuer: FakeIssuer, verifier: Verifier
+) -> None:
+    ahead = await ready_verifier(issuer)
+    changes = verifier.changes()
+    following = asyncio.ensure_future(anext(changes))
+    await asyncio.sleep(0)
+    waiting = asyncio.create_task(verifier.wait_for(Position(1, 4), 60))
+    await asyncio.sleep(0)
+    for name in ("a", "b"):
+        ahead.deliver(issuer.cut_subject(name))
+    assert ahead.core.state is not None
+    for raw in (*issuer.snapshot(ahead.core.state), issuer.heartbeat(iat=issuer.now + 1)):
+        verifier.deliver(raw)
+    await ahead.stop()
+    assert await waiting
+    with pytest.raises(Missed, match="snapshot"):
+        await following
 
 
 async def test_an_alarm_is_logged_once(

@@ -37,15 +37,21 @@ class Oracle:
 
     said: list[Step] = field(default_factory=list)
     applied: int = 0
-    heard: list[tuple[int, int, float]] = field(default_factory=list)
+    heard: list[tuple[int, int, float, float]] = field(default_factory=list)
+    """Of each heartbeat: ``iat``, position, and what monotonic and wall clock said when it came."""
 
     def now(self, wall: float, monotonic: float) -> float:
-        """Time = max(wall clock, heartbeat + monotonic time since)."""
-        return max([wall, *(iat + monotonic - at for iat, _, at in self.heard)])
+        """Time = max(wall clock, heartbeat + monotonic time since); the newest only, once clocks agreed for a minute."""
+        believed: list[tuple[int, float]] = []
+        agreed: list[float] = []
+        for iat, _, at, read in self.heard:
+            agreed = [*agreed, at] if abs(read - iat) <= 10 else []
+            believed = [(iat, at)] if agreed and at - agreed[0] >= 60 else [*believed, (iat, at)]
+        return max([wall, *(iat + monotonic - at for iat, at in believed)])
 
     def vouched(self) -> float:
         """The newest heartbeat up to whose head everything was applied."""
-        return max(iat for iat, seq, _ in self.heard if seq <= self.applied)
+        return max(iat for iat, seq, *_ in self.heard if seq <= self.applied)
 
     def decide(self, token: Minted, now: float) -> str:
         """A code of the error tree, or ``ok``."""

@@ -118,7 +118,8 @@ class AgainstTheOracle(RuleBasedStateMachine):
         iat = self.issuer.now - age
         receipt = self.verifier.deliver(self.issuer.heartbeat(iat=iat))
         if receipt.outcome is Outcome.HEARTBEAT:
-            self.oracle.heard.append((iat, len(self.issuer.records), self.clock.now().monotonic))
+            at = self.clock.now()
+            self.oracle.heard.append((iat, len(self.issuer.records), at.monotonic, at.wall))
         else:
             assert receipt[:3] == (Outcome.DUPLICATE, "older_heartbeat", ())
 

@@ -100,7 +100,8 @@ class FakeIssuer:
     @property
     def anchor(self) -> TrustAnchor:
         """What verifiers are deployed with."""
-        return TrustAnchor(self.issuer, (self.root_key.public.thumbprint,))
+        first = read_root_unverified(self.signed_roots[0])
+        return TrustAnchor(self.issuer, tuple(key.thumbprint for key in first.root_keys()))
 
     @property
     def head(self) -> Head:

@@ -11,9 +11,8 @@ from tests.support.fake_issuer import FakeIssuer
 class ListSource:
     """Delivers what it was given and then waits."""
 
-    name = "list"
-
-    def __init__(self, items: Iterable[bytes]) -> None:
+    def __init__(self, items: Iterable[bytes], *, name: str = "list") -> None:
+        self.name = name
         self._items = list(items)
 
     async def run(self, sink: FeedSink) -> None:

@@ -177,18 +177,22 @@ class TrustCore:
         if chain.contradicts(heartbeat.head, statement.raw, self._vouching.ahead):
             return self._equivocation()
         if not self._vouching.is_news(heartbeat):
+            self._compare_clocks(heartbeat, at)
             return Receipt(Outcome.DUPLICATE, "older_heartbeat", position=position, heard=iat)
         if not chain.can_compare(position):
             raise Refused("head_too_old")
         self._last_heartbeat = record_hash(statement.raw), statement
         self._vouching.hear(statement, chain.head, at)
-        if self._vouching.clocks_differ(heartbeat, at):
-            self.alarms.add(Alarm.CLOCK)
+        self._compare_clocks(heartbeat, at)
         if self._betrayed is not None and self._vouching.heard_at > self._betrayed[1] + CLOCK_TOLERANCE:
             self._betrayed = None  # the heartbeat is younger than that token and knows better
         applied = self._take_snapshot(chain, state, self._vouching.now(at))
         state.forget(iat)
         return Receipt(Outcome.HEARTBEAT, applied=applied, position=position, heard=iat)
+
+    def _compare_clocks(self, heartbeat: Heartbeat, at: Instant) -> None:
+        if self._vouching.clocks_differ(heartbeat, at):
+            self.alarms.add(Alarm.CLOCK)
 
     # --- records -----------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,13 @@ heartbeat knows every revocation that was committed before its ``iat``. The age 
 of the verifier's knowledge. The bus is not in the argument.
 
 Time is ``max(wall clock, newest heartbeat's iat + monotonic time since)``: a slow clock cannot lengthen a token's life.
+It does not go back when a later heartbeat was long on its way; only if wall clock and heartbeats have agreed for a
+while that it is ahead does it come back to them, after an issuer's clock ran fast and was put right.
+
 A heartbeat more than the clock tolerance ahead is not believed, or a fast issuer could lend freshness it does not have.
+It is held against the wall clock as it has run since the heartbeats before, so setting the wall clock back ends
+nothing, and one heartbeat does not make room for the next one further ahead.
+
 Whose clock is wrong cannot be known here, but that one is can: heartbeats from the future, a wall clock behind the
 signed time, or heartbeats that come in step with the time and yet every one of them too old.
 """
@@ -14,7 +20,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from ostraka_consumers.limits import CLOCK_STEP_TOLERANCE, FRESH_FOR
+from ostraka_consumers.limits import CLOCK_STEP_TOLERANCE, CLOCKS_AGREED_FOR, FRESH_FOR
 from ostraka_schemas.limits import CLOCK_TOLERANCE
 from ostraka_schemas.records import Head, Heartbeat, Position
 
@@ -59,7 +65,9 @@ class Vouching:
     doubted: bool = False
     _floor: float = 0.0
     _floor_read: float = 0.0
+    _steady: float = 0.0
     _late_since: tuple[int, float] | None = None
+    _agreed_since: float | None = None
 
     def now(self, at: Instant) -> float:
         """The time to judge by."""
@@ -67,7 +75,10 @@ class Vouching:
 
     def is_ahead_of_time(self, heartbeat: Heartbeat, at: Instant) -> bool:
         """Whether the heartbeat lies further ahead than two good clocks differ."""
-        return heartbeat.iat > self.now(at) + CLOCK_TOLERANCE
+        return heartbeat.iat > self._steady_wall(at) + CLOCK_TOLERANCE
+
+    def _steady_wall(self, at: Instant) -> float:
+        return max(at.wall, self._steady + at.monotonic)
 
     def is_news(self, heartbeat: Heartbeat) -> bool:
         """Whether it speaks of a later time than the newest so far, or of the same time but a position further on."""
@@ -77,15 +88,27 @@ class Vouching:
         """Take a verified heartbeat that is news; ``head`` is how far the feed is applied."""
         heartbeat = statement.heartbeat
         self.heard_at, self.heard_of = heartbeat.iat, heartbeat.head.position
-        if heartbeat.iat > self._floor + (at.monotonic - self._floor_read):
+        self._steady = self._steady_wall(at) - at.monotonic
+        if heartbeat.iat > self._floor + (at.monotonic - self._floor_read) or self._is_agreed(heartbeat, at):
             self._floor, self._floor_read = float(heartbeat.iat), at.monotonic
         if head is not None and heartbeat.head.position <= head.position:
             self.vouch(heartbeat.iat)
         else:
             self.ahead = statement
 
+    def _is_agreed(self, heartbeat: Heartbeat, at: Instant) -> bool:
+        """Whether the wall clock and every heartbeat for some time now have been of one mind."""
+        if abs(at.wall - heartbeat.iat) > CLOCK_TOLERANCE:
+            self._agreed_since = None
+        elif self._agreed_since is None:
+            self._agreed_since = at.monotonic
+        return self._agreed_since is not None and at.monotonic - self._agreed_since >= CLOCKS_AGREED_FOR
+
     def clocks_differ(self, heartbeat: Heartbeat, at: Instant) -> bool:
-        """Whether this wall clock and the issuer's are further apart than two good clocks; ask after ``hear``."""
+        """Whether this wall clock and the issuer's are further apart than two good clocks.
+
+        Ask of every authentic heartbeat, news or not, after ``hear``.
+        """
         if self.now(at) - at.wall > CLOCK_TOLERANCE:
             return True
         if at.wall - heartbeat.iat <= CLOCK_TOLERANCE:

@@ -93,3 +93,20 @@ def test_an_id_of_128_bits_is_its_own_number_and_any_other_is_hashed() -> None:
     assert len(numbers) == len(others)
     assert token_number("A" * 22) not in numbers
     assert all(0 <= number < 2**128 for number in numbers)
+
+
+def test_what_is_kept_makes_the_same_list_again() -> None:
+    one, other = DenyList(900), DenyList(900)
+    for n in range(1_000):
+        one.add(n, 1_000_000 + n)
+    kept = one.kept()
+    for until, numbers in kept:
+        other.add_many(numbers, until)
+    assert other.kept() == kept
+    assert sum(len(numbers) for _, numbers in kept) == len(one) == len(other) == 1_000
+    for until, numbers in kept:
+        assert all(1_000_000 + n <= until + 1 for n in numbers)
+        other.forget(until)
+        assert all(n in other for n in numbers)
+        other.forget(until + 1)
+        assert not any(n in other for n in numbers)

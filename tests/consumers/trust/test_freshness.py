@@ -110,3 +110,122 @@ def test_the_newest_position() -> None:
     assert newest() is None
     assert newest(None, None) is None
     assert newest(None, Position(1, 9), Position(2, 1), Position(1, 10)) == (2, 1)
+
+
+# --- clocks that differ ---
+
+
+def flow(wall_error: float, *, beats: int, every: float = 5, late: float = 0.0) -> list[bool]:
+    """Heartbeats of a good issuer, ``late`` on their way, judged by a wall clock that is wrong by ``wall_error``."""
+    vouching, found = Vouching(), []
+    for n in range(beats):
+        true = T + n * every
+        at = Instant(true + late + wall_error, 1_000 + n * every)
+        statement = said(int(true))
+        if vouching.is_ahead_of_time(statement.heartbeat, at):
+            found.append(True)
+            continue
+        vouching.hear(statement, HEAD, at)
+        found.append(vouching.clocks_differ(statement.heartbeat, at))
+    return found
+
+
+def test_clocks_within_the_tolerance_raise_nothing() -> None:
+    for error in (-10, -5, 0, 5, 10):
+        assert not any(flow(error, beats=10)), error
+
+
+def test_a_slow_clock_shows_at_once() -> None:
+    assert flow(-60, beats=1) == [True]
+
+
+def test_a_fast_clock_shows_once_heartbeats_have_come_late_and_in_step_for_as_long_as_fresh_lasts() -> None:
+    assert flow(60, beats=5) == [False, False, False, True, True]
+    assert flow(3_600, beats=4)[-1]
+
+
+def test_a_clock_that_steps_back_shows_though_the_signed_time_goes_on() -> None:
+    vouching = heard(T)
+    at = Instant(T + 5 - 3_600, START.monotonic + 5)
+    vouching.hear(said(T + 5), HEAD, at)
+    assert vouching.now(at) == T + 5
+    assert vouching.clocks_differ(said(T + 5).heartbeat, at)
+
+
+def test_a_backlog_that_is_read_quickly_is_no_sign_of_a_fast_clock() -> None:
+    vouching = Vouching()
+    for n in range(100):
+        at = Instant(T + 1_000 + n / 100, 1_000 + n / 100)
+        vouching.hear(said(T + 5 * n), HEAD, at)
+        assert not vouching.clocks_differ(said(T + 5 * n).heartbeat, at)
+
+
+def test_one_late_heartbeat_among_good_ones_is_no_sign() -> None:
+    vouching = Vouching()
+    for n in range(20):
+        late = 12 if n % 3 == 0 else 0
+        at = Instant(T + 5 * n + late, 1_000 + 5 * n)
+        vouching.hear(said(T + 5 * n), HEAD, at)
+        assert not vouching.clocks_differ(said(T + 5 * n).heartbeat, at)
+
+
+def test_a_fast_issuer_cannot_climb_step_by_step() -> None:
+    vouching, taken = Vouching(), []
+    for n in range(6):
+        at = Instant(T + n, 1_000 + n)
+        statement = said(T + n + 9 * (n + 1))
+        if not vouching.is_ahead_of_time(statement.heartbeat, at):
+            vouching.hear(statement, HEAD, at)
+            taken.append(n)
+    assert taken == [0]
+    assert vouching.now(Instant(T + 6, 1_006)) == T + 9 + 6
+
+
+def test_after_the_issuers_clock_is_put_right_the_time_comes_back_once_both_clocks_have_agreed() -> None:
+    vouching = heard(T + 9)
+    times = []
+    for after in range(10, 100, 5):
+        at = Instant(T + after, START.monotonic + after)
+        vouching.hear(said(T + after), HEAD, at)
+        times.append(vouching.now(at) - at.wall)
+    assert times == [9] * 12 + [0] * 6
+
+
+def test_heartbeats_that_are_held_up_on_their_way_do_not_turn_the_time_back() -> None:
+    vouching = heard(T)
+    for after in range(5, 200, 5):
+        at = Instant(T + after - 3_600, START.monotonic + after)  # the wall clock was set back by an hour
+        vouching.hear(said(T + after // 2), HEAD, at)
+        assert vouching.now(at) == T + after
+
+
+def test_setting_the_wall_clock_back_makes_no_heartbeat_one_from_the_future() -> None:
+    vouching = heard(T)
+    for after in range(5, 100, 5):
+        at = Instant(T + after - 3_600, START.monotonic + after)
+        assert not vouching.is_ahead_of_time(said(T + after).heartbeat, at)
+        vouching.hear(said(T + after), HEAD, at)
+    at = Instant(T + 95 - 3_600, START.monotonic + 95)
+    assert vouching.is_ahead_of_time(said(T + 95 + 11).heartbeat, at)
+
+
+def test_an_issuer_whose_clock_was_set_back_shows() -> None:
+    vouching = heard(T)
+    found = []
+    for after in range(5, 60, 5):
+        late = said(T + after - 3_600).heartbeat
+        assert not vouching.is_news(late)
+        found.append(vouching.clocks_differ(late, Instant(T + after, START.monotonic + after)))
+    assert found[:3] == [False] * 3
+    assert found[-1]
+
+
+def test_a_new_epoch_is_not_vouched_for_by_the_old_one() -> None:
+    vouching = heard(T)
+    vouching.doubted = True
+    vouching.hear(said(T + 5, NEXT), HEAD, START)
+    vouching.begin_epoch()
+    assert (vouching.vouched_at, vouching.ahead, vouching.doubted) == (None, None, False)
+    assert vouching.now(START) == T + 5
+    assert not vouching.is_news(said(T + 5).heartbeat)
+    assert vouching.is_news(said(T + 5, Head(Position(2, 1), b"x" * 32)).heartbeat)

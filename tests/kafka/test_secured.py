@@ -19,6 +19,7 @@ from ostraka_consumers.sources._aiokafka import safe_stop
 from ostraka_issuer.cli.following import follow
 from ostraka_issuer.home import Home
 from ostraka_schemas.records import Position
+from ostraka_schemas.topics import snapshots_topic
 from tests.consumers.sources.recording import BRISK, RecordingSink, running
 from tests.issuer.front import Desk, open_desk
 from tests.kafka.acl import Operation, allow
@@ -43,8 +44,9 @@ class Secured:
 
     async def new_topic(self, name: str) -> str:
         """The name of a topic that is not there yet; the issuer may make and write it, the reader may read it."""
-        await allow(self.broker.bootstrap, "issuer", name, ISSUER_MAY)
-        await allow(self.broker.bootstrap, "reader", name, READER_MAY)
+        for topic in (name, snapshots_topic(name)):
+            await allow(self.broker.bootstrap, "issuer", topic, ISSUER_MAY)
+            await allow(self.broker.bootstrap, "reader", topic, READER_MAY)
         return name
 
     def security(self, user: str, password: str | None = None) -> KafkaSecurity:
@@ -162,8 +164,12 @@ async def test_an_issuer_that_may_not_write_says_so_and_becomes_able_to(
     topic = f"{topic_prefix}.feed"
     async with open_desk(tmp_path, feed_topic=topic, **access) as desk:
         await says(desk, "ACL", topic)
+        answer = await desk.client.get("/readyz")
+        assert answer.status_code == 503
+        assert any("ACL" in reason for reason in answer.json()["reasons"])
         await secured.new_topic(topic)
         await says(desk, "publishing")
+        assert (await desk.client.get("/readyz")).status_code == 200
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,9 @@ from .topic import ensure_topic
 
 logger = logging.getLogger(__name__)
 
+_FOR_AN_OPERATOR = (TopicMismatch, TopicAuthorizationFailedError, ClusterAuthorizationFailedError)
+"""The broker is there, and no waiting will help."""
+
 MakeProducer = Callable[[IssuerSettings], AIOKafkaProducer]
 
 
@@ -60,6 +63,12 @@ class Publisher:
         connected: called when a session begins to send: verifiers were without news.
         random: chance for the pauses.
         make: makes producers; for tests.
+
+    Attributes:
+        doing: in words.
+        stopped: why nothing is published until an operator acts, or ``None``; an outage of the broker is none of that.
+        foreign: entries of the topic that are not ours.
+        refills: how often it was filled again.
     """
 
     def __init__(
@@ -86,6 +95,7 @@ class Publisher:
         self._floor = Position(1, 0)
         self._deliveries: Deliveries | None = None
         self.doing = "connecting"
+        self.stopped: str | None = None
         self.foreign = 0
         self.refills = 0
 
@@ -126,6 +136,9 @@ class Publisher:
         if reason != self.doing.removeprefix("waiting: "):
             logger.warning("not publishing: %s", reason, exc_info=None if known else unexpected)
         self.doing = f"waiting: {reason}"
+        if isinstance(unexpected, _FOR_AN_OPERATOR):
+            # Stays, whatever happens to the broker, until something is published: nobody has mended it before.
+            self.stopped = reason
 
     async def _explain(self, error: Exception) -> str:
         if isinstance(error, TopicMismatch):
@@ -148,6 +161,7 @@ class Publisher:
                 await safe_start(producer)
             self._deliveries = deliveries
             self.doing = "publishing"
+            self.stopped = None
             self._connected()
             await _both(self._send(producer, deliveries), deliveries.settle())
         finally:

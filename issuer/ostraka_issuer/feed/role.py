@@ -259,6 +259,8 @@ class FeedRole:
             alarms.append(f"{self._sequencer.set_aside} committed changes cannot be put into the feed; see the log")
         if self._sequencer.trouble:
             alarms.append(f"changes are not sequenced: {self._sequencer.trouble}")
+        if self._publisher.stopped:
+            alarms.append(f"nothing is published: {self._publisher.stopped}")
         if self._heart.trouble:
             alarms.append(f"no heartbeat: {self._heart.trouble}")
         return alarms

@@ -23,7 +23,9 @@ async def healthz() -> dict[str, str]:
 async def readyz(response: Response, issuer: TheIssuer) -> dict[str, Any]:
     """200 when logins and revocations work, else 503 with the reasons.
 
-    A broker that is away is reported and does not count: what is committed meanwhile is published when it is back.
+    A broker that is away is reported and does not count: what is committed meanwhile is published when it is back. One
+    that is there and has a wrong topic, or does not let the issuer write, does: only an operator can end that, and
+    until then a revocation that is accepted here reaches nobody on the bus.
     """
     reasons = await _reasons(issuer)
     response.status_code = 503 if reasons else 200

@@ -1,4 +1,4 @@
-"""Some signatures have a twin. That of ES256 verifies, so nothing rests on a token's bytes; that of Ed25519 does not."""
+"""Some signatures have a twin. That of ES256 verifies, so nothing rests on a token's bytes. Ed25519's does not."""
 
 from collections.abc import Callable
 

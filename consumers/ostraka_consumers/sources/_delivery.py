@@ -12,11 +12,10 @@ from ostraka_consumers.trust.receipt import Outcome, Receipt
 from ostraka_schemas.records import Position
 
 from ._http_policy import Allowance, Gaps
+from ._policy import ROOT_MISSING
 from .base import FeedSink
 
 _NEWS: Final = frozenset({Outcome.APPLIED, Outcome.HEARTBEAT})
-_ROOT_MISSING: Final = frozenset({"unknown_key", "wrong_epoch", "no_root_yet"})
-"""Reasons for refusals that a newer root document could end."""
 
 
 @dataclass
@@ -63,7 +62,7 @@ class Delivery:
         self.brought = True
         if receipt.heard is None:
             self.reached = newest(self.reached, receipt.position)
-        if receipt.reason in _ROOT_MISSING:
+        if receipt.reason in ROOT_MISSING:
             self._notes.roots_wanted = True
         await self._give_way()
         return receipt

@@ -5,7 +5,7 @@ records that are delivered twice, which the trust core ignores.
 """
 
 import math
-from collections.abc import Callable, Set
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -30,24 +30,11 @@ class KafkaTiming:
     open_max: float = limits.SOURCE_OPEN_MAX
     request_max: float = limits.SOURCE_REQUEST_MAX
     metadata_max: float = limits.SOURCE_METADATA_MAX
+    snapshot_max: float = limits.SNAPSHOT_SEARCH_MAX
 
 
-class Backoff:
-    """Pauses between attempts: full jitter, so that many verifiers do not come back in step."""
-
-    def __init__(self, timing: KafkaTiming, jitter: Callable[[float], float]) -> None:
-        self._timing = timing
-        self._jitter = jitter
-        self._failures = 0
-
-    def pause(self, lasted: float, *, waiting: bool = False) -> float:
-        """Seconds to wait after an attempt that lasted so long; ``waiting``: brokers answer, the topic is not there."""
-        if lasted >= self._timing.steady:
-            self._failures = 0
-        # The exponent is bounded only so that it cannot overflow; the pause has its own bound.
-        ceiling = self._timing.retry_min * 2.0 ** min(self._failures, 32)
-        self._failures += 1
-        return self._jitter(min(ceiling, self._timing.wait_max if waiting else self._timing.retry_max))
+ROOT_MISSING: Final = frozenset({"unknown_key", "feed_key_expired", "wrong_epoch", "no_root_yet"})
+"""Reasons for refusals that a newer root document could end."""
 
 
 class Place(NamedTuple):
@@ -72,10 +59,43 @@ def is_same(place: Place, offset: int, raw: bytes | None) -> bool:
 
 
 class Trouble(NamedTuple):
-    """Why the consumer must be built anew, and whether the log must then be read from the beginning."""
+    """Why the consumer must be built anew; whether to read the log from its beginning then, or a snapshot first."""
 
     reason: str
     from_beginning: bool = False
+    snapshot: bool = False
+
+
+class Resume(NamedTuple):
+    """How the next life begins.
+
+    Attributes:
+        place: the record delivered last; ``None`` if there is none to go on after.
+        again: read the log from its beginning, whatever a snapshot says.
+        snapshot: read a snapshot first, whatever else.
+    """
+
+    place: Place | None = None
+    again: bool = False
+    snapshot: bool = False
+
+    def after(self, place: Place | None, trouble: Trouble | None) -> "Resume":
+        """How to go on after a life that ended at ``place``, with a trouble or, without one, by some failure."""
+        if trouble is None:
+            return self._replace(place=place)
+        return Resume(place, again=trouble.from_beginning, snapshot=trouble.snapshot)
+
+    def is_passed(self, begin: int) -> bool:
+        """Whether the log, which begins at ``begin``, does not hold the place any more."""
+        return self.place is not None and self.place.offset < begin
+
+    def takes_snapshot(self, begin: int, *, wanted: bool) -> bool:
+        """Whether to look for a snapshot before reading: it is ``wanted``, or nobody knows how much lies before it."""
+        return wanted or self.snapshot or self.is_passed(begin) or (self.place is None and not self.again)
+
+    def starts_near_snapshot(self, begin: int) -> bool:
+        """Whether reading may begin near a snapshot that was delivered, instead of where the log begins."""
+        return not self.again and (self.place is None or self.is_passed(begin))
 
 
 class Look(NamedTuple):
@@ -87,10 +107,11 @@ class Look(NamedTuple):
     partitions: Set[int] | None
     silence: float
     incomplete: bool
+    wants_snapshot: bool = False
 
 
 class Rereads:
-    """How often the whole log is read because records are missing. Outlives consumers."""
+    """How often the whole log is read, or a snapshot, because records are missing. Outlives consumers."""
 
     def __init__(self, timing: KafkaTiming) -> None:
         self._timing = timing
@@ -110,12 +131,25 @@ class Rereads:
         self._delay = self._timing.reread_min
 
 
+class Remedies:
+    """What helps against missing records: first to read the log again, then a snapshot."""
+
+    def __init__(self, timing: KafkaTiming) -> None:
+        self.rereads: Final = Rereads(timing)
+        self.snapshots: Final = Rereads(timing)
+
+    def nothing_missing(self) -> None:
+        """One of them helped, or something else did."""
+        self.rereads.nothing_missing()
+        self.snapshots.nothing_missing()
+
+
 class Watch:
     """Watches one consumer from when it was opened, at ``opened_at``, with the log reaching up to ``end``."""
 
-    def __init__(self, timing: KafkaTiming, rereads: Rereads, opened_at: float, end: int) -> None:
+    def __init__(self, timing: KafkaTiming, remedies: Remedies, opened_at: float, end: int) -> None:
         self._timing = timing
-        self._rereads = rereads
+        self._remedies = remedies
         self._quiet_since = opened_at
         self._position = -1
         self._backlog_end = end
@@ -145,13 +179,17 @@ class Watch:
         """Everything that was there when records were found missing has been read, and they still are: read again."""
         if not look.incomplete:
             self._incomplete_end = None
-            self._rereads.nothing_missing()
+            self._remedies.nothing_missing()
             return None
         if self._incomplete_end is None:
             self._incomplete_since = look.now
             self._incomplete_end = look.position if look.known_end is None else look.known_end
         overdue = look.now - self._incomplete_since > self._timing.incomplete_max
-        if overdue and look.position >= self._incomplete_end and self._rereads.take(look.now):
+        if not overdue or look.position < self._incomplete_end:
+            return None
+        if look.wants_snapshot and self._remedies.snapshots.take(look.now):
+            return Trouble("records are missing; looking for a snapshot", snapshot=True)
+        if self._remedies.rereads.take(look.now):
             return Trouble("records are missing; reading the log again", from_beginning=True)
         return None
 

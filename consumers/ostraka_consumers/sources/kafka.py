@@ -7,6 +7,7 @@ stop.
 
 import asyncio
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -17,10 +18,11 @@ from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 
 from ostraka_consumers import limits
 from ostraka_consumers.errors import ConfigurationError, SourceError
-from ostraka_schemas.topics import FEED_TOPIC
+from ostraka_schemas.topics import FEED_TOPIC, snapshots_topic
 
 from ._aiokafka import forbid_topic_creation, is_cancelled, safe_stop
-from ._policy import Backoff, KafkaTiming, Place, Rereads, Trouble
+from ._backoff import Backoff
+from ._policy import KafkaTiming, Remedies, Resume, Trouble
 from ._reader import NotUsable, Reader
 from ._refusal import why_refused
 from .base import FeedSink
@@ -30,13 +32,15 @@ logger = logging.getLogger("ostraka.sources.kafka")
 
 
 class KafkaSource:
-    """The feed from a Kafka topic: everything in it, from the beginning, then each record as it is written.
+    """The feed from a Kafka topic: the newest snapshot if there is one, then what follows it, as it is written.
 
-    Needs no consumer group, commits nothing, creates nothing; the right to describe and read the topic is enough.
+    Without a snapshot it is everything in the topic, from its beginning. Needs no consumer group, commits nothing,
+    creates nothing; the right to describe and read both topics is enough.
 
     Args:
         bootstrap: ``host:port``, several separated by commas, or a sequence of them.
         topic: the feed's topic.
+        snapshots: the topic of the snapshots; if left out the one beside ``topic``, ``ostraka.snapshots`` as a rule.
         security: TLS and credentials; plain TCP without.
         fetch_max_wait_ms: how long a broker holds back the answer while there is nothing new. Apache Kafka answers at
             once when something comes; the embedded broker of ``ostraka dev`` looks only twice in that time: 10 there.
@@ -55,6 +59,7 @@ class KafkaSource:
         bootstrap: str | Sequence[str],
         *,
         topic: str = FEED_TOPIC,
+        snapshots: str | None = None,
         security: KafkaSecurity | None = None,
         fetch_max_wait_ms: int = 500,
         client_id: str = "ostraka-verifier",
@@ -65,6 +70,7 @@ class KafkaSource:
     ) -> None:
         self._bootstrap: Final = _addresses(bootstrap)
         self._topic: Final = topic
+        self._snapshots: Final = snapshots_topic(topic) if snapshots is None else snapshots
         self._security = security
         self._fetch_max_wait_ms = fetch_max_wait_ms
         self._client_id = client_id
@@ -85,14 +91,15 @@ class KafkaSource:
             SourceError: aiokafka does not accept the configuration.
         """
         backoff = Backoff(self._timing, self._jitter)
-        rereads = Rereads(self._timing)
-        place: Place | None = None
+        remedies = Remedies(self._timing)
+        resume = Resume()
         while True:
-            reader = self._new_reader(sink, place)
+            reader = self._new_reader(sink, resume)
             began = self._clock()
-            waiting = False
+            waiting, trouble = False, None
             try:
-                reason = (await self._live(reader, sink, rereads)).reason
+                trouble = await self._live(reader, sink, remedies)
+                reason = trouble.reason
             except NotUsable as error:
                 waiting = True
                 reason = str(error)
@@ -102,27 +109,39 @@ class KafkaSource:
                 reason = "the Kafka client gave up"
             except Exception as error:  # noqa: BLE001 - whatever it is, the feed must be followed again
                 reason = await self._explain(error)
-            place = reader.place
+            resume = resume.after(reader.place, trouble)
             sink.report(f"waiting: {reason}")
-            await asyncio.sleep(backoff.pause(self._clock() - began, waiting=waiting))
+            at_most = self._timing.wait_max if waiting else math.inf
+            await asyncio.sleep(backoff.pause(self._clock() - began, at_most=at_most))
 
-    async def _live(self, reader: Reader, sink: FeedSink, rereads: Rereads) -> Trouble:
+    async def _live(self, reader: Reader, sink: FeedSink, remedies: Remedies) -> Trouble:
         try:
             sink.report("connecting")
             async with asyncio.timeout(self._timing.open_max):
                 await reader.open()
+            await reader.fetch_snapshot()
+            async with asyncio.timeout(self._timing.open_max):
+                await reader.seek()
             sink.report("reading")
-            return await reader.follow(rereads)
+            return await reader.follow(remedies)
         finally:
             await safe_stop(reader.consumer)
 
-    def _new_reader(self, sink: FeedSink, place: Place | None) -> Reader:
+    def _new_reader(self, sink: FeedSink, resume: Resume) -> Reader:
         try:
             consumer = AIOKafkaConsumer(**self._client_options())
         except (TypeError, ValueError) as error:
             raise SourceError(f"Kafka client configuration: {error}") from error
         forbid_topic_creation(consumer)
-        return Reader(consumer, self._topic, sink, place=place, timing=self._timing, clock=self._clock)
+        return Reader(
+            consumer,
+            self._topic,
+            sink,
+            snapshots=self._snapshots,
+            resume=resume,
+            timing=self._timing,
+            clock=self._clock,
+        )
 
     def _client_options(self) -> dict[str, Any]:
         return {

@@ -6,11 +6,12 @@ import math
 import pytest
 
 from ostraka_consumers.sources._policy import (
-    Backoff,
     KafkaTiming,
     Look,
     Place,
+    Remedies,
     Rereads,
+    Resume,
     Trouble,
     Watch,
     is_same,
@@ -26,8 +27,8 @@ def look(now: float, **changes: object) -> Look:
     return fine._replace(**changes)  # type: ignore[arg-type]
 
 
-def watch(end: int = 100, rereads: Rereads | None = None) -> Watch:
-    return Watch(TIMING, rereads or Rereads(TIMING), opened_at=0.0, end=end)
+def watch(end: int = 100, remedies: Remedies | None = None) -> Watch:
+    return Watch(TIMING, remedies or Remedies(TIMING), opened_at=0.0, end=end)
 
 
 @pytest.mark.parametrize(
@@ -154,42 +155,67 @@ def test_the_log_is_read_again_ever_more_rarely() -> None:
 
 
 def test_the_limit_of_rereads_outlives_the_consumer() -> None:
-    rereads = Rereads(TIMING)
-    assert rereads.take(0.0)
-    watching = watch(rereads=rereads)
+    remedies = Remedies(TIMING)
+    assert remedies.rereads.take(0.0)
+    watching = watch(remedies=remedies)
     watching.trouble(look(1.0, incomplete=True))
     assert watching.trouble(look(4.0, incomplete=True)) is None
     assert watching.trouble(look(5.0, incomplete=True)) is not None
 
 
-def longest(most: float) -> float:
-    return most
+def test_a_gap_that_lasts_asks_for_a_snapshot_and_the_log_in_turn() -> None:
+    remedies = Remedies(TIMING)
+    watching = watch(remedies=remedies)
+    found = []
+    for tenth in range(200):
+        trouble = watching.trouble(look(tenth / 10, incomplete=True, wants_snapshot=tenth > 20))
+        if trouble is not None:
+            found.append((tenth / 10, trouble.snapshot, trouble.from_beginning))
+    assert found == [
+        (1.1, False, True),
+        (2.1, True, False),
+        (6.1, False, True),
+        (7.1, True, False),
+        (16.1, False, True),
+        (17.1, True, False),
+    ]
+    remedies.nothing_missing()
+    assert remedies.snapshots.take(37.1)
+    assert remedies.snapshots.take(42.1)
 
 
-def test_pauses_grow_to_a_bound() -> None:
-    backoff = Backoff(TIMING, longest)
-    assert [backoff.pause(0.0) for _ in range(7)] == [0.25, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
-    assert [backoff.pause(0.0) for _ in range(2_000)][-1] == TIMING.retry_max
+def test_nobody_asks_for_a_snapshot_while_nothing_is_missing() -> None:
+    watching = watch()
+    assert {watching.trouble(look(float(now), wants_snapshot=True)) for now in range(60)} == {None}
 
 
-def test_a_steady_connection_makes_the_next_pause_short_again() -> None:
-    backoff = Backoff(TIMING, longest)
-    for _ in range(10):
-        backoff.pause(0.0)
-    assert backoff.pause(TIMING.steady) == TIMING.retry_min
+FIRST = Resume()
+ON = Resume(PLACE)
+AGAIN = Resume(None, again=True)
 
 
-def test_a_missing_topic_is_asked_for_more_often_than_a_missing_broker() -> None:
-    backoff = Backoff(TIMING, longest)
-    assert [backoff.pause(0.0, waiting=True) for _ in range(5)][-1] == TIMING.wait_max
+@pytest.mark.parametrize(
+    ("resume", "begin", "wanted", "takes", "near"),
+    [
+        (FIRST, 0, False, True, True),
+        (FIRST, 0, True, True, True),
+        (ON, 0, False, False, False),
+        (ON, 10, False, False, False),
+        (ON, 11, False, True, True),  # retention has passed the place
+        (ON, 0, True, True, False),
+        (Resume(PLACE, snapshot=True), 0, False, True, False),
+        (AGAIN, 0, False, False, False),
+        (AGAIN, 0, True, True, False),
+        (Resume(PLACE, again=True), 11, False, True, False),
+    ],
+)
+def test_when_a_snapshot_comes_first(resume: Resume, begin: int, wanted: bool, takes: bool, near: bool) -> None:
+    assert resume.takes_snapshot(begin, wanted=wanted) is takes
+    assert resume.starts_near_snapshot(begin) is near
 
 
-def test_pauses_are_fully_jittered() -> None:
-    asked: list[float] = []
-
-    def none_at_all(most: float) -> float:
-        asked.append(most)
-        return 0.0
-
-    assert Backoff(TIMING, none_at_all).pause(0.0) == 0.0
-    assert asked == [TIMING.retry_min]
+def test_how_the_next_life_begins() -> None:
+    assert AGAIN.after(PLACE, None) == Resume(PLACE, again=True)
+    assert AGAIN.after(PLACE, Trouble("x")) == Resume(PLACE)
+    assert FIRST.after(None, Trouble("x", from_beginning=True)) == AGAIN
+    assert ON.after(PLACE, Trouble("x", snapshot=True)) == Resume(PLACE, snapshot=True)

@@ -9,8 +9,9 @@ from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from aiokafka.errors import OffsetOutOfRangeError
 
 from ostraka_consumers.sources._aiokafka import forbid_topic_creation, safe_stop
-from ostraka_consumers.sources._policy import Place, Rereads
+from ostraka_consumers.sources._policy import Place, Remedies, Resume
 from ostraka_consumers.sources._reader import Reader
+from ostraka_schemas.topics import snapshots_topic
 from tests.consumers.sources.recording import BRISK, RecordingSink, eventually, numbered, produce, running
 from tests.consumers.sources.test_kafka_source import source_of
 from tests.kafka.broker import Broker
@@ -44,9 +45,19 @@ class StoppingSink(RecordingSink):
 async def opened(broker: Broker, topic: str, sink: RecordingSink, place: Place | None = None) -> AsyncIterator[Reader]:
     consumer = AIOKafkaConsumer(bootstrap_servers=broker.bootstrap, auto_offset_reset="none", fetch_max_wait_ms=20)
     forbid_topic_creation(consumer)
-    reader = Reader(consumer, topic, sink, place=place, timing=BRISK, clock=lambda: 0.0)
+    reader = Reader(
+        consumer,
+        topic,
+        sink,
+        snapshots=snapshots_topic(topic),
+        resume=Resume(place),
+        timing=BRISK,
+        clock=lambda: 0.0,
+    )
     try:
         await reader.open()
+        await reader.fetch_snapshot()
+        await reader.seek()
         yield reader
     finally:
         await safe_stop(consumer)
@@ -56,7 +67,7 @@ async def read(broker: Broker, topic: str, count: int, place: Place | None) -> t
     sink = StoppingSink(count)
     async with opened(broker, topic, sink, place) as reader:
         with contextlib.suppress(Stop):
-            await reader.follow(Rereads(BRISK))
+            await reader.follow(Remedies(BRISK))
     return sink.delivered, reader.place
 
 
@@ -74,7 +85,7 @@ async def test_another_record_at_the_place_means_another_log(kafka: Broker, fres
     await produce(kafka.bootstrap, topic, numbered(1, 5))
     sink = RecordingSink()
     async with opened(kafka, topic, sink, Place(0, b"something else")) as reader:
-        trouble = await reader.follow(Rereads(BRISK))
+        trouble = await reader.follow(Remedies(BRISK))
     assert trouble.from_beginning
     assert (sink.delivered, reader.place) == ([], None)
 
@@ -101,7 +112,7 @@ async def test_records_deleted_under_the_reader(kafka: Broker, fresh_topic: Fres
         reader.consumer.seek(TopicPartition(topic, 0), 9)
         # An error, never a silent jump to what is left or to the end.
         with pytest.raises(OffsetOutOfRangeError):
-            await reader.follow(Rereads(BRISK))
+            await reader.follow(Remedies(BRISK))
     delivered, _ = await read(kafka, topic, 5, Place(9, b"record 10"))
     assert delivered == numbered(26, 30)
 

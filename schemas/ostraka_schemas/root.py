@@ -194,6 +194,8 @@ def verify_next_root(value: Any, current: RootDocument) -> RootDocument:
         SignatureMismatch: one of the two thresholds is not met.
     """
     signed = _read(value)
+    # First, and before the content is read: strangers can send as many documents as they like, but not sign them.
+    _meet_threshold(signed, current, current.root_keys(), f"version {current.version}'s")
     document = _document(signed.payload)
     if document.version != current.version + 1:
         raise MalformedError(f"version {document.version} does not follow version {current.version}")
@@ -201,9 +203,20 @@ def verify_next_root(value: Any, current: RootDocument) -> RootDocument:
         raise MalformedError("a root document of another issuer")
     if document.epoch not in (current.epoch, current.epoch + 1):
         raise MalformedError(f"epoch {document.epoch} does not follow epoch {current.epoch}")
-    _meet_threshold(signed, current, current.root_keys(), f"version {current.version}'s")
     _meet_threshold(signed, document, document.root_keys(), "its own")
     return document
+
+
+def version_unverified(value: Any) -> int:
+    """The version that a root document claims to be, and no more of it than that.
+
+    Raises:
+        MalformedError: not a signed document, or one without a version.
+    """
+    version = strict_json.loads_object(_read(value).payload).get("version")
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise MalformedError("a root document has a version")
+    return version
 
 
 def read_root_unverified(value: Any) -> RootDocument:

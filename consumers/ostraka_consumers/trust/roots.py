@@ -15,10 +15,10 @@ from ostraka_schemas.events import RootPublished
 from ostraka_schemas.root import (
     RootDocument,
     read_root_bytes,
-    read_root_unverified,
     root_bytes,
     verify_first_root,
     verify_next_root,
+    version_unverified,
 )
 
 from .anchored import Anchor
@@ -79,7 +79,7 @@ class Roots:
         return verify_first_root(value, trusted=self._anchor.root_thumbprints)
 
     def _next(self, value: Any, current: RootDocument) -> RootDocument | None:
-        version = read_root_unverified(value).version
+        version = version_unverified(value)
         if version <= current.version:
             return None
         if version > current.version + 1:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from ostraka_issuer.cli.exits import Exit
+from ostraka_issuer.desk.ports import find_free_port
 from tests.cli.terminal import Ran, command, environment, run
 from tests.desk.leftovers import until_gone
 from tests.desk.running import Desk, dev
@@ -156,3 +157,24 @@ def test_a_home_of_another_machine(tmp_path: Path) -> None:
     ran = run("dev", "--home", home, env=variables)
     assert ran.code == Exit.FAILED
     assert "https://id.example.com" in ran.err
+
+
+def test_a_home_with_other_people_is_shown_with_their_names(tmp_path: Path) -> None:
+    home, temporary = tmp_path / "home", tmp_path / "temporary"
+    temporary.mkdir()
+    variables = {"OSTRAKA_HOME": str(home), "TMPDIR": str(temporary)}
+    url = f"http://127.0.0.1:{find_free_port()}"
+    made = run("init", "--issuer", url, "--operator", "o'hara", "--profile", "dev", env=variables)
+    assert made.code == Exit.OK, made
+    with dev("--home", str(home), temporary=temporary) as desk:
+        assert "ostraka login 'o'\"'\"'hara'" in desk.found["commands"]
+        assert "TOKEN=$(ostraka login NAME --show-token)" in desk.found["commands"], "nobody there may order"
+        assert not [command for command in desk.found["commands"] if "login operator" in command]
+
+
+@pytest.mark.parametrize("command_name", ["dev", "demo"])
+def test_an_address_that_is_none_is_refused_before_anything_starts(command_name: str, tmp_path: Path) -> None:
+    ran = run(command_name, "--kafka", "localhost", env={"TMPDIR": str(tmp_path)})
+    assert ran.code == Exit.USAGE
+    assert "host:port" in ran.err
+    assert list(tmp_path.iterdir()) == []

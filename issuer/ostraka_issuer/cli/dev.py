@@ -12,9 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from ostraka_issuer.desk import dev as desk
+from ostraka_issuer.desk.people import People
 from ostraka_issuer.desk.signals import Ended, until_signalled
 from ostraka_issuer.desk.stack import Stack, StackOptions, topic_prefix
 
+from . import checks
 from .guard import guarded
 from .options import Json
 from .output import Output, pairs, standard_error
@@ -23,7 +25,12 @@ from .workplace import workplace
 
 RealKafka = Annotated[
     str | None,
-    typer.Option("--kafka", metavar="HOST:PORT", help="Use this Kafka. [default: the embedded broker, started here]"),
+    typer.Option(
+        "--kafka",
+        metavar="HOST:PORT",
+        callback=checks.kafka,
+        help="Use this Kafka, without TLS and SASL. [default: the embedded broker, started here]",
+    ),
 ]
 
 
@@ -68,7 +75,7 @@ def dev(
 
         def started(stack: Stack, settings: Path) -> None:
             say("")
-            output.result(desk.document(stack, settings), _addresses(stack), _commands(settings))
+            output.result(desk.document(stack, settings), _addresses(stack), _commands(settings, stack.people))
             output.note("Ctrl-C ends everything.")
 
         with contextlib.suppress(Ended):
@@ -109,9 +116,9 @@ def _addresses(stack: Stack) -> Table:
     return pairs(*rows)
 
 
-def _commands(settings: Path) -> Text:
+def _commands(settings: Path, people: People) -> Text:
     text = Text("\n")
-    for purpose, command in desk.commands(settings):
+    for purpose, command in desk.commands(settings, people):
         text.append(f"  # {purpose}\n", style="dim")
         text.append(f"  {command}\n")
     return text

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from ostraka_issuer.home import write_file
 
+from .people import People
 from .ports import is_free
 from .stack import USERS, Stack, StackOptions
 
@@ -64,16 +65,17 @@ def shell_settings(stack: Stack) -> str:
     return path + "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables(stack).items())
 
 
-def commands(settings: Path) -> tuple[tuple[str, str], ...]:
+def commands(settings: Path, people: People) -> tuple[tuple[str, str], ...]:
     """Commands to paste, each with what it is for."""
+    customer, operator = shlex.quote(people.customer), shlex.quote(people.operator)
     return (
         ("in another terminal, first", f"source {shlex.quote(str(settings))}"),
-        ("alice's token", "TOKEN=$(ostraka login alice --show-token)"),
+        (f"{people.customer}'s token", f"TOKEN=$(ostraka login {customer} --show-token)"),
         (
             "an order",
             'curl -sSw "\\n" "$ORDERS/orders" -H "Authorization: Bearer $TOKEN" -H "$JSON" -d "{}"',
         ),
-        ("an operator", "ostraka login operator"),
+        ("an operator", f"ostraka login {operator}"),
         ("cut off", "ostraka revoke permission orders:create --reason stock-taking"),
         ("why is it refused?", 'ostraka verify "$TOKEN" --require orders:create'),
         ("the feed, live", "ostraka watch"),
@@ -96,7 +98,7 @@ def document(stack: Stack, settings: Path) -> Mapping[str, Any]:
         if stack.made_home
         else [],
         "password": stack.options.password if stack.made_home else None,
-        "commands": [command for _, command in commands(settings)],
+        "commands": [command for _, command in commands(settings, stack.people)],
         "processes": {service.name: service.pid for service in stack.services}
         | ({"broker": stack.broker.pid} if stack.broker is not None else {}),
     }

@@ -14,6 +14,7 @@ import httpx
 from ostraka_consumers.anchor import TrustAnchor
 from ostraka_issuer.accounts.offline import open_accounts
 from ostraka_issuer.home import Home
+from ostraka_issuer.limits import PAGE_MAX
 from ostraka_issuer.provision import create_home
 from ostraka_issuer.settings import IssuerSettings, load_settings
 from ostraka_schemas.topics import FEED_TOPIC, REJECTED_SUFFIX
@@ -21,6 +22,7 @@ from ostraka_schemas.topics import FEED_TOPIC, REJECTED_SUFFIX
 from .embedded import EmbeddedBroker
 from .errors import DeskError
 from .orders.settings import READY, OrdersSettings
+from .people import People
 from .ports import LOCALHOST, find_free_port
 from .service import Service, stop_all
 from .topics import create_topics, delete_topics
@@ -96,6 +98,7 @@ class Stack:
         self.api_port: Final = options.api_port or find_free_port()
         self.api_url: Final = f"http://{LOCALHOST}:{self.api_port}"
         self.made_home = False
+        self.people = People()
         self._progress = progress
         self._services: list[Service] = []
 
@@ -147,6 +150,8 @@ class Stack:
         if not self.home.anchor.exists():
             self._progress("a home with keys and users")
             await self._make_home()
+        else:
+            self.people = await self._people_of_home()
         self._progress("the issuer and the orders services")
         issuer = self._add(self._issuer())
         handler = self._add(self._handler())
@@ -212,6 +217,10 @@ class Stack:
             for user in USERS:
                 await accounts.add_user(user.name, self.options.password, user.permissions)
         self.made_home = True
+
+    async def _people_of_home(self) -> People:
+        async with open_accounts(self._issuer_settings()) as accounts:
+            return People.among(await accounts.users(limit=PAGE_MAX))
 
     def _issuer_settings(self) -> IssuerSettings:
         return load_settings(

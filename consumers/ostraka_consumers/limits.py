@@ -178,8 +178,9 @@ STATE_QUEUE_BYTES: Final = 8 * 1024 * 1024
 """What waits for the disk. What finds no room is not kept; the next start asks for it anew. Snapshots, which take the
 place of all before them, are not counted: at most one waits."""
 
-STATE_READ_BYTES: Final = 1024 * 1024
-"""Read at once, outside the event loop."""
+STATE_READ_BYTES: Final = 256 * 1024
+STATE_READ_FRAMES: Final = 64
+"""Read and applied before other tasks get their turn: one part of a snapshot, or some milliseconds of signatures."""
 
 STATE_SYNC_EVERY: Final = 1.0
 """Between two times that the position is written down and what was written is made durable."""

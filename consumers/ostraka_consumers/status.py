@@ -7,6 +7,7 @@ from typing import Any
 from ostraka_schemas.records import Head, Position
 
 from .intake import SourceStatus
+from .persistence.keeper import StateStatus
 from .trust.freshness import Freshness
 
 
@@ -25,6 +26,7 @@ class Status:
             that were refused as ``token.<code>``.
         sources: how each source is.
         denied, cutoffs, narrowings, keys, remembered: how much is held in memory.
+        persisted: how the copy in the state directory is; ``None`` without one.
     """
 
     ready: bool
@@ -41,6 +43,7 @@ class Status:
     narrowings: int
     keys: int
     remembered: int
+    persisted: StateStatus | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The same as plain JSON types."""
@@ -59,4 +62,5 @@ class Status:
             "narrowings": self.narrowings,
             "keys": self.keys,
             "remembered": self.remembered,
+            "persisted": None if self.persisted is None else self.persisted.to_dict(),
         }

@@ -7,6 +7,7 @@ the verifier's own that live from ``start`` to ``stop``.
 import asyncio
 import logging
 import math
+import os
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Sequence
 from types import TracebackType
@@ -22,6 +23,7 @@ from .grant import Grant
 from .intake import Intake
 from .limits import GRACE_LOG_EVERY, READY_TIMEOUT, REMEMBERED_TOKENS
 from .memory import Memory
+from .persistence.keeper import Keeper
 from .sources.base import Source
 from .status import Status
 from .trust.alarms import Alarm
@@ -30,6 +32,9 @@ from .trust.instant import Instant
 from .trust.receipt import Outcome, Receipt
 from .trust.tokens import GenuineToken, TokenReader
 from .watchers import Watchers
+
+STATE: Final = "state directory"
+"""Its name among the sources, in reports."""
 
 _log: Final = logging.getLogger("ostraka.verifier")
 _TOKEN_TYPES: Final = frozenset({str, bytes})
@@ -51,6 +56,8 @@ class Verifier:
         max_staleness: seconds without news after which nothing is accepted. The root document's bound holds as well.
         ready_timeout: seconds that ``start`` waits for the feed.
         remember: how many verified tokens to keep; 0 for none.
+        state_directory: where to keep a copy of what is signed, for a faster start and so that a restarted verifier
+            asks for as much as it knew before. One verifier each. It needs no protection: nothing in it is believed.
 
     Raises:
         ConfigurationError: no audience, no source, two of one name, or a bound on staleness that is not above zero.
@@ -66,6 +73,7 @@ class Verifier:
         max_staleness: float | None = None,
         ready_timeout: float = READY_TIMEOUT,
         remember: int = REMEMBERED_TOKENS,
+        state_directory: str | os.PathLike[str] | None = None,
     ) -> None:
         audiences = frozenset((audience,) if isinstance(audience, str) else audience)
         if not audiences or not all(audiences):
@@ -74,20 +82,22 @@ class Verifier:
             )
         if not sources:
             raise ConfigurationError("a verifier needs at least one source of the feed")
-        if len({source.name for source in sources}) != len(sources):
+        names = [source.name for source in sources] + ([] if state_directory is None else [STATE])
+        if len(set(names)) != len(names):
             raise ConfigurationError("two sources have the same name; give one of them another")
         if max_staleness is not None and not max_staleness > 0:
             raise ConfigurationError("max_staleness is a number of seconds above zero")
         self.anchor: Final = anchor
         self.audiences: Final = audiences
         self._clock = clock or SystemClock()
-        self._core = TrustCore(anchor, max_staleness=max_staleness)
+        self._keeper = None if state_directory is None else Keeper(state_directory)
+        keep = None if self._keeper is None else self._keeper.offer
+        self._core = TrustCore(anchor, max_staleness=max_staleness, keep=keep)
         self._reader = TokenReader(anchor.issuer, audiences)
         self._memory: Memory[tuple[GenuineToken, Grant]] = Memory(remember)
         self._sources = tuple(sources)
         self._intakes = {
-            source.name: Intake(source.name, self._core, self._clock, take=self._take, withheld=self._withheld)
-            for source in sources
+            name: Intake(name, self._core, self._clock, take=self._take, withheld=self._withheld) for name in names
         }
         self._ready_timeout = ready_timeout
         self._watchers = Watchers()
@@ -173,9 +183,13 @@ class Verifier:
         Raises:
             NotReady: not within ``ready_timeout``; the message says what is missing.
             SourceError: a source can never work as configured, or is broken.
+            ConfigurationError: the state directory can never work as configured, or another verifier is using it.
         """
         if self._tasks:
             raise ConfigurationError("the verifier is running already")
+        if self._keeper is not None:
+            # No task runs yet, so nothing of it can make this verifier ready.
+            self._core.resume(await self._keeper.open(self._intakes[STATE]))
         self._tasks = [
             asyncio.create_task(self._follow(source), name=f"ostraka source {source.name}") for source in self._sources
         ]
@@ -225,9 +239,13 @@ class Verifier:
         self._became_ready.clear()
         for task in tasks:
             task.cancel()
-        for result in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(result, Exception):
-                _log.error("a source had ended with an error: %s", result)
+        try:
+            for result in await asyncio.gather(*tasks, return_exceptions=True):
+                if isinstance(result, Exception):
+                    _log.error("a source had ended with an error: %s", result)
+        finally:
+            if self._keeper is not None:
+                await self._keeper.close()
 
     # --- what comes in -----------------------------------------------------------------------------------------------
 
@@ -295,6 +313,7 @@ class Verifier:
             narrowings=0 if state is None else len(state.narrowings),
             keys=len(core.keys),
             remembered=len(self._memory),
+            persisted=None if self._keeper is None else self._keeper.status,
         )
 
     def changes(self) -> AsyncIterator[Record]:

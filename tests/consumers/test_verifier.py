@@ -517,6 +517,7 @@ async def test_the_status_is_all_there_is_to_see(issuer: FakeIssuer, verifier: V
         "narrowings": 1,
         "keys": 1,
         "remembered": 1,
+        "persisted": None,
     }
     assert unready(issuer, ListSource([])).status.to_dict()["head"] is None
 

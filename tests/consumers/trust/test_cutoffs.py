@@ -180,3 +180,11 @@ def test_cutting_off_the_same_key_again_and_again_takes_no_more_room() -> None:
     assert cutoffs.hit(Minted(Position(1, 1), 1), [key]) == key
     cutoffs.forget(999.5)
     assert (len(cutoffs), len(cutoffs._expiry._heap)) == (0, 0)
+
+
+def test_a_renewed_cut_off_is_still_there_in_its_last_second_also_if_nothing_was_forgotten_before() -> None:
+    cutoffs = Cutoffs()
+    cutoffs.add(ISSUER, OLDER, 50)
+    cutoffs.add(ISSUER, NEWER, 100)
+    cutoffs.forget(100)
+    assert cutoffs.hit(WITH_FV, LEVELS) == ISSUER

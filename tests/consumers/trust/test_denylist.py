@@ -110,3 +110,18 @@ def test_what_is_kept_makes_the_same_list_again() -> None:
         assert all(n in other for n in numbers)
         other.forget(until + 1)
         assert not any(n in other for n in numbers)
+
+
+@pytest.mark.parametrize("start", [0, 10_000, 10_999])
+def test_however_long_the_span_an_entry_outstays_its_time_by_less_than_a_fifteenth_of_it(start: int) -> None:
+    span, step = 15_000, 50
+    share = span // (DENY_BUCKETS - 1)
+    denied = DenyList(span)
+    ends = range(start, start + span + 1, step)
+    for expires in ends:
+        denied.add(expires, expires)
+    assert len(denied._buckets) <= DENY_BUCKETS
+    for expires in ends:
+        denied.forget(expires)
+        assert expires in denied
+        assert not any(past in denied for past in range(start, expires - share + 1, step))

@@ -1,5 +1,6 @@
 import pytest
 
+from ostraka_consumers.limits import CLOCK_STEP_TOLERANCE
 from ostraka_consumers.trust.freshness import Freshness, Statement, Vouching, newest
 from ostraka_consumers.trust.instant import Instant
 from ostraka_schemas.records import Head, Heartbeat, Position
@@ -229,3 +230,18 @@ def test_a_new_epoch_is_not_vouched_for_by_the_old_one() -> None:
     assert vouching.now(START) == T + 5
     assert not vouching.is_news(said(T + 5).heartbeat)
     assert vouching.is_news(said(T + 5, Head(Position(2, 1), b"x" * 32)).heartbeat)
+
+
+@pytest.mark.parametrize("odd", [0.0, CLOCK_STEP_TOLERANCE, -CLOCK_STEP_TOLERANCE])
+@pytest.mark.parametrize("more", [0.0, 0.25])
+def test_late_heartbeats_are_in_step_as_long_as_they_come_about_as_far_apart_as_they_were_sent(
+    odd: float, more: float
+) -> None:
+    def shows(iat: int, passed: float) -> bool:
+        at = Instant(T + 100 + passed, 1_000 + passed)
+        vouching.hear(said(iat), HEAD, at)
+        return vouching.clocks_differ(said(iat).heartbeat, at)
+
+    vouching = Vouching()
+    assert not shows(T, 0.0)
+    assert shows(T + 15, 15 + odd + (more if odd >= 0 else -more)) == (abs(odd) + more <= CLOCK_STEP_TOLERANCE)

@@ -110,3 +110,16 @@ def test_the_number_of_compromised_keys_that_are_remembered_is_bounded(monkeypat
     keys = after([entry(key, "compromised") for key in KEYS[:2]])
     with pytest.raises(BeyondLimits):
         after([entry(KEYS[2], "compromised")], start=keys)
+
+
+def test_under_a_new_root_document_only_what_it_allows_is_left_and_a_compromised_key_stays_so() -> None:
+    first = after([entry(KEYS[0], "compromised"), entry(KEYS[1]), entry(KEYS[2], max_token_lifetime=200)])
+    stricter = ROOT.model_copy(update={"limits": LIMITS.model_copy(update={"token_lifetime": 200})})
+    left = first.within(stricter)
+    assert [key.key.kid for key in left.keys] == [KEYS[2].kid]
+    assert left.get(KEYS[2].kid) is first.get(KEYS[2].kid)
+    assert left.compromised == {KEYS[0].public.thumbprint}
+    assert len(first) == 3
+    assert first.within(ROOT).keys == first.keys
+    reserved = ROOT.model_copy(update={"limits": Limits(token_algorithms=["EdDSA"])})
+    assert first.within(reserved).keys == ()

@@ -15,8 +15,10 @@ from ostraka_consumers.errors import (
 )
 from ostraka_consumers.limits import HEADER_CACHE_MAX
 from ostraka_consumers.trust.tokens import TokenReader
+from ostraka_schemas import jws
 from ostraka_schemas.events import KeyState
 from ostraka_schemas.jwk import SigningKey
+from ostraka_schemas.limits import TOKEN_MAX_BYTES
 from ostraka_schemas.root import Limits
 from tests.consumers.trust.feed import Fed
 from tests.support.fake_issuer import FakeIssuer, published
@@ -151,3 +153,58 @@ def test_text_and_bytes_are_the_same_token() -> None:
     fed = Fed()
     token = fed.issuer.token()
     assert fed.reader.read(token, fed.core.keys).claims == fed.reader.read(token.encode(), fed.core.keys).claims
+
+
+def test_a_header_that_was_read_once_is_not_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    fed = Fed()
+    fed.genuine()
+
+    def read_header(segment: bytes, *, typ: str) -> jws.Header:
+        raise AssertionError("read again")
+
+    monkeypatch.setattr(jws, "read_header", read_header)
+    assert fed.genuine(sub="bob").claims.sub == "bob"
+    monkeypatch.undo()
+    with pytest.raises(Malformed):
+        fed.reader.read(forge({"alg": "none"}, fed.issuer.claims()), fed.core.keys)
+
+
+@pytest.mark.parametrize("kind", [str, bytes])
+def test_a_token_that_could_answer_differently_each_time_is_none(kind: type) -> None:
+    fed = Fed()
+    token = fed.issuer.token()
+    liar = type("Liar", (kind,), {})(token if kind is str else token.encode())
+    with pytest.raises(Malformed, match="text or bytes"):
+        fed.reader.read(liar, fed.core.keys)
+
+
+def test_a_token_may_be_exactly_as_long_as_the_bound() -> None:
+    fed = Fed()
+    padded = (_signed(fed, {**fed.issuer.claims(), "pad": "x" * more}) for more in range(5_000, TOKEN_MAX_BYTES))
+    token = next(token for token in padded if len(token) == TOKEN_MAX_BYTES)
+    for same in (token, token.decode()):
+        assert fed.reader.read(same, fed.core.keys).claims.sub == "alice"
+    longer = next(padded)
+    for other in (longer, longer.decode()):
+        with pytest.raises(Malformed, match=f"longer than {TOKEN_MAX_BYTES} bytes"):
+            fed.reader.read(other, fed.core.keys)
+
+
+def _signed(fed: Fed, claims: dict[str, Any]) -> bytes:
+    key = fed.issuer.token_key
+    return forge({"alg": key.alg, "kid": key.kid, "typ": "at+jwt"}, claims, key.sign)
+
+
+def test_a_refusal_names_the_rule() -> None:
+    fed = Fed()
+    key = fed.issuer.token_key
+    header = {"alg": key.alg, "kid": key.kid, "typ": "at+jwt"}
+    good = fed.issuer.token()
+    for token, rule in (
+        ("a.b", "three base64url segments"),
+        (forge({**header, "typ": "JWT"}, {}, key.sign), "typ is not at"),
+        (good[:-1] + "B", "not canonical"),
+        (forge(header, {}, key.sign), "claims: iss: Field required"),
+    ):
+        with pytest.raises(Malformed, match=rule):
+            fed.reader.read(token, fed.core.keys)

@@ -33,6 +33,10 @@ that message is lost, as any message would be.
 One message, one token, one grant: a batch subscriber gets nowhere and says so with every attempt, as does one whose
 broker has no producer (``consumer_only``) once it would have to refuse something.
 
+**Not readable**: what aiokafka cannot decode reaches no middleware. A batch with a codec that is not installed, or with
+a header whose name is not UTF-8, stops its partition: nothing is lost or let through, and those behind it wait. Install
+``aiokafka[all]`` for the first; docs/how-to/unreadable-messages.md says how to get past the second.
+
 All subscribers of the broker are guarded. For those that must not be, such as one that reads ``<topic>.rejected``, use
 another broker, or give the middleware to a ``KafkaRouter`` instead.
 """

@@ -21,7 +21,7 @@ from tests.consumers.sources.recording import eventually
 from tests.kafka.broker import Broker
 from tests.kafka.fixtures import FreshTopic
 from tests.kafka.topics import create_topic
-from tests.support.batches import null_batch, produce_batch
+from tests.support.batches import bad_header_batch, null_batch, produce_batch, zstd_batch
 from tests.support.fake_issuer import FakeIssuer
 from tests.support.verifiers import ready_verifier
 
@@ -70,8 +70,7 @@ class World:
             acks="all",
             allow_auto_create_topics=False,
             request_timeout_ms=1_000,
-            logger=None,
-            **options,
+            **{"logger": None, **options},
         )
         subscriber: Any = broker.subscriber(
             self.topic, group_id=self.topic, auto_offset_reset="earliest", ack_policy=policy, batch=batch
@@ -420,3 +419,50 @@ async def test_a_message_with_neither_key_nor_value_stops_nobody(world: World, i
         await world.committed_is(2)
     assert (copy.key, copy.value) == (None, b"")
     assert copy.headers[0] == ("ostraka-reason", b"no_token")
+
+
+async def test_an_unreadable_batch_stops_its_partition_until_the_group_is_moved_past_it(
+    world: World, issuer: FakeIssuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As docs/how-to/unreadable-messages.md says, of a batch that aiokafka cannot decode."""
+    failed = 0
+    getone = AIOKafkaConsumer.getone
+
+    async def counting(consumer: AIOKafkaConsumer, *partitions: TopicPartition) -> Any:
+        nonlocal failed
+        try:
+            return await getone(consumer, *partitions)
+        except UnicodeDecodeError:
+            failed += 1
+            raise
+
+    monkeypatch.setattr(AIOKafkaConsumer, "getone", counting)
+    await world.order(1, issuer.token())
+    await produce_batch(world.kafka.bootstrap, world.topic, bad_header_batch(2))
+    await world.order(2, issuer.token())
+    async with world.service():
+        # The record before it in the same batch has no token and goes where such ones go.
+        await world.rejected(1)
+        await world.committed_is(2)
+        await eventually(lambda: failed >= 3)
+        assert [order for order, _ in world.handled] == [{"order": 1}]
+    async with _consumer(world.kafka, group_id=world.topic) as consumer:
+        partition = TopicPartition(world.topic, 0)
+        consumer.assign([partition])
+        await consumer.commit({partition: 3})
+    async with world.service():
+        await eventually(lambda: len(world.handled) == 2)
+        await world.committed_is(4)
+    assert [order for order, _ in world.handled] == [{"order": 1}, {"order": 2}]
+
+
+async def test_a_batch_with_a_codec_that_is_not_installed_lets_nobody_past(
+    world: World, issuer: FakeIssuer, caplog: pytest.LogCaptureFixture
+) -> None:
+    await world.order(1, issuer.token())
+    await produce_batch(world.kafka.bootstrap, world.topic, zstd_batch(2))
+    await world.order(2, issuer.token())
+    async with world.service(logger=logging.getLogger("faststream-here")):
+        await eventually(lambda: "no suitable compression library" in caplog.text)
+        await world.committed_is(1)
+        assert [order for order, _ in world.handled] == [{"order": 1}]

@@ -113,7 +113,9 @@ def new(
     current, path, value = asyncio.run(work())
     output = Output(as_json)
     output.result({"file": str(path), **members_of(value, current)}, table_of(value, current), _next_step(path))
-    if new_epoch and not rotate_feed_key:
+    if rotate_feed_key:
+        output.note("The new feed key is in this home and nowhere else: back the home up when the document is published.")
+    elif new_epoch:
         output.note("The feed key stays. If it was stolen, draft anew with --rotate-feed-key.")
 
 

@@ -114,7 +114,7 @@ def new(
     output = Output(as_json)
     output.result({"file": str(path), **members_of(value, current)}, table_of(value, current), _next_step(path))
     if rotate_feed_key:
-        output.note("The new feed key is in this home and nowhere else: back the home up when the document is published.")
+        output.note("The new feed key is in this home and nowhere else: back it up when the document is published.")
     elif new_epoch:
         output.note("The feed key stays. If it was stolen, draft anew with --rotate-feed-key.")
 

@@ -1,0 +1,80 @@
+"""Bounds of the trust core, met exactly and passed by one."""
+
+import pytest
+
+from ostraka_consumers.errors import Revoked
+from ostraka_schemas.limits import CLOCK_TOLERANCE
+from ostraka_schemas.root import Limits
+from tests.consumers.trust.feed import Fed
+from tests.support.fake_issuer import FakeIssuer
+
+
+@pytest.mark.parametrize(("passed", "believed"), [(CLOCK_TOLERANCE, True), (CLOCK_TOLERANCE + 1, False)])
+def test_a_token_from_further_on_is_believed_until_a_heartbeat_is_younger_than_any_clock_excuses(
+    passed: int, believed: bool
+) -> None:
+    fed = Fed()
+    fed.core.note_position(fed.genuine(fv=[1, 9]))
+    fed.issuer.clock.advance(passed)
+    fed.beat()
+    assert (fed.core.known_head == (1, 9)) == believed
+    assert fed.core.behind == believed
+
+
+@pytest.mark.parametrize(("age", "believed"), [(CLOCK_TOLERANCE, True), (CLOCK_TOLERANCE + 1, False)])
+def test_a_token_minted_long_before_the_newest_heartbeat_betrays_nothing(age: int, believed: bool) -> None:
+    fed = Fed()
+    now = fed.issuer.now
+    fed.core.note_position(fed.genuine(fv=[1, 9], iat=now - age, exp=now + 100))
+    assert (fed.core.known_head == (1, 9)) == believed
+
+
+def test_a_grant_is_held_to_its_end_and_no_longer() -> None:
+    fed = Fed()
+    token = fed.genuine()
+    for end, allowed in ((token.claims.exp, True), (token.claims.exp + 1, False)):
+        fed.issuer.clock.advance(end - fed.issuer.now)
+        fed.beat()
+        assert fed.core.allows(token, "orders:read") == allowed
+
+
+def test_a_revocation_is_kept_as_much_longer_as_the_root_document_says() -> None:
+    late = 3_600
+    fed = Fed(FakeIssuer(limits=Limits(late=late)))
+    token = fed.genuine(jti="t")
+    fed.take(fed.issuer.revoke_token("t", fed.issuer.now + 50))
+    fed.issuer.clock.advance(50 + CLOCK_TOLERANCE + late)
+    fed.beat()
+    with pytest.raises(Revoked, match="the token is on the deny list"):
+        fed.core.check_revocation(token)
+
+
+@pytest.mark.parametrize(("over", "kept"), [(0, 1), (1, 0)])
+def test_a_revocation_that_comes_after_its_tokens_end_is_kept_only_if_that_end_is_not_forgotten(
+    over: int, kept: int
+) -> None:
+    fed = Fed()
+    fed.take(fed.issuer.revoke_token("t", fed.issuer.now - CLOCK_TOLERANCE - over))
+    assert fed.core.state is not None
+    assert len(fed.core.state.denied) == kept
+
+
+def test_whoever_is_cut_off_is_named() -> None:
+    for cut, said in (
+        (FakeIssuer.cut_everyone, "^every older token is cut off$"),
+        (lambda issuer: issuer.cut_subject("alice"), "^the subject is cut off$"),
+        (lambda issuer: issuer.cut_client("web"), "^the client is cut off$"),
+        (lambda issuer: issuer.cut_session("alice", "s"), "^the session is cut off$"),
+    ):
+        fed = Fed()
+        token = fed.genuine(sid="s")
+        fed.take(cut(fed.issuer))
+        with pytest.raises(Revoked, match=said):
+            fed.core.check_revocation(token)
+
+
+def test_before_a_root_document_there_is_no_version_and_a_reason_why_nothing_is_decided() -> None:
+    fed = Fed(opened=False)
+    assert fed.core.root_version == 0
+    said = fed.core.why_not_ready(fed.issuer.clock.now())
+    assert said == "no record of the feed leads back to the trust anchor yet"

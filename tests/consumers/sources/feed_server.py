@@ -88,8 +88,7 @@ class FeedServer:
 
     @property
     def url(self) -> str:
-        host = "127.0.0.1" if self.ssl_context is None else "localhost"
-        return f"{'http' if self.ssl_context is None else 'https'}://{host}:{self.port}"
+        return f"{'http' if self.ssl_context is None else 'https'}://127.0.0.1:{self.port}"
 
     def asked(self, path: str) -> list[Request]:
         """The requests for a path."""

@@ -2,24 +2,31 @@
 
     python -m benchmarks.workers verifier CONFIG    follows the feed, and notes when each token is first refused
     python -m benchmarks.workers consumer CONFIG    reads a topic, and notes when each record comes in
+    python -m benchmarks.workers newcomer CONFIG    starts with nothing, and notes when it first decides rightly
 
-Both print ``{"ready": true}``; told ``{"expect": n}`` they wait until they have seen n, print
-``{"seen": {id: wall-clock seconds}}`` and end.
+The last one answers with its figures. The others print ``{"ready": true}``; told ``{"expect": n}`` they wait until they
+have seen n, print ``{"seen": {id: wall-clock seconds}}`` and end.
 """
 
 import asyncio
+import gc
 import json
+import resource
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from ostraka_consumers import Revoked, TrustAnchor, Verifier
-from ostraka_consumers.sources import KafkaSource
+from ostraka_consumers.sources import HttpSource, KafkaSource
+from ostraka_consumers.sources.base import Source
+from ostraka_consumers.trust.instant import Instant
 from ostraka_consumers.trust.receipt import Receipt
 from ostraka_schemas.subjects import JwtId
+from tests.support.verifiers import ListSource
 
 SETTLE_SECONDS = 20.0
 
@@ -30,8 +37,8 @@ class WatchingVerifier(Verifier):
     tokens: dict[str, str]
     seen: dict[str, float]
 
-    def deliver(self, raw: bytes) -> Receipt:
-        receipt = super().deliver(raw)
+    def _take(self, raw: bytes, at: Instant) -> Receipt:
+        receipt = super()._take(raw, at)
         for record in receipt.applied:
             if isinstance(record.subject, JwtId) and record.subject.jti in self.tokens:
                 try:
@@ -88,6 +95,38 @@ async def consumer(config: dict[str, Any]) -> dict[str, float]:
     return seen
 
 
+async def newcomer(config: dict[str, Any]) -> dict[str, float]:
+    """Start a verifier on an empty process; how long until a good token is accepted and a denied one refused."""
+    sources: dict[str, Callable[[], Source]] = {
+        "list": lambda: ListSource(Path(config["list"]).read_bytes().split(b"\n")),
+        "kafka": lambda: KafkaSource(config["kafka"]),
+        "http": lambda: HttpSource(config["http"]),
+    }
+    source = sources[config["source"]]()
+    gc.collect()
+    before, began = resident_bytes(), time.perf_counter()
+    verifier = Verifier(TrustAnchor.load(config["anchor"]), audience="orders", sources=[source], remember=0)
+    async with verifier:
+        verifier.verify(config["good"])
+        try:
+            verifier.verify(config["denied"])
+        except Revoked:
+            pass
+        else:
+            raise RuntimeError("a denied token was accepted")
+        seconds = time.perf_counter() - began
+        denied = verifier.status.denied
+        del source
+        gc.collect()
+        return {"seconds": seconds, "denied": denied, "bytes": resident_bytes() - before}
+
+
+def resident_bytes() -> int:
+    """Resident set size of this process."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
+
+
 async def all_seen(seen: dict[str, float]) -> None:
     """Wait until as much was seen as is expected, or until it is clear that something was lost."""
     expected = json.loads(await line_from_stdin())["expect"]
@@ -111,6 +150,9 @@ def main(arguments: list[str]) -> None:
     """Run as a command."""
     kind, path = arguments
     config = json.loads(Path(path).read_text())
+    if kind == "newcomer":
+        tell(asyncio.run(newcomer(config)))
+        return
     work = {"verifier": verifier, "consumer": consumer}[kind]
     tell({"seen": asyncio.run(work(config))})
 

@@ -166,8 +166,8 @@ def read_part(members: dict[str, Any]) -> SnapshotPart:
     )
 
 
-def read_numbers(denied: Denied) -> list[int]:
-    """The token numbers of an entry.
+def read_denied(denied: Denied) -> bytes:
+    """The token numbers of an entry, one after the other; ``numbers_in`` takes them apart.
 
     Raises:
         MalformedError: not a whole count of numbers in base64url.
@@ -175,8 +175,13 @@ def read_numbers(denied: Denied) -> list[int]:
     data = base64url.decode_text(denied.numbers)
     if len(data) % NUMBER_BYTES:
         raise MalformedError("token numbers have 16 bytes each")
+    return data
+
+
+def numbers_in(data: bytes) -> Iterator[int]:
+    """The token numbers that ``read_denied`` gave."""
     whole = int.from_bytes
-    return [whole(data[at : at + NUMBER_BYTES]) for at in range(0, len(data), NUMBER_BYTES)]
+    return (whole(data[at : at + NUMBER_BYTES]) for at in range(0, len(data), NUMBER_BYTES))
 
 
 def sign_part(

@@ -18,7 +18,8 @@ from ostraka_schemas.snapshots import (
     SnapshotPart,
     SnapshotState,
     cut,
-    read_numbers,
+    numbers_in,
+    read_denied,
     read_payload,
     sign_part,
 )
@@ -60,7 +61,9 @@ def test_a_small_state_is_one_part_and_comes_back_as_it_was() -> None:
     assert (part.iss, part.iat, part.head, part.part, part.parts) == ("https://id.example", 1_001, HEAD, 1, 1)
     assert part.state == state
     assert part.state.keys == [KEY]
-    assert [(entry.until, read_numbers(entry)) for entry in part.state.denied] == [(1_400, [0, 1, 2**128 - 1])]
+    assert [(entry.until, list(numbers_in(read_denied(entry)))) for entry in part.state.denied] == [
+        (1_400, [0, 1, 2**128 - 1])
+    ]
 
 
 def test_nothing_revoked_is_one_part_too() -> None:
@@ -82,7 +85,7 @@ def test_a_large_state_is_cut_into_parts_that_fit_and_nothing_is_lost() -> None:
     found = {until: [] for until in (1_400, 1_500)}  # type: dict[int, list[int]]
     for part in parts:
         for entry in part.denied:
-            found[entry.until] += read_numbers(entry)
+            found[entry.until] += list(numbers_in(read_denied(entry)))
     assert found == {1_400: numbers[:10_000], 1_500: numbers[10_000:]}
 
 
@@ -141,7 +144,7 @@ def test_what_is_not_understood_is_no_part(change: dict[str, Any]) -> None:
 @pytest.mark.parametrize("numbers", ["AAAA", "=", "A" * 23, "é"])
 def test_numbers_are_whole(numbers: str) -> None:
     with pytest.raises(MalformedError):
-        read_numbers(Denied(until=1, numbers=numbers))
+        read_denied(Denied(until=1, numbers=numbers))
 
 
 def test_records_and_heartbeats_are_read_as_before() -> None:

@@ -8,6 +8,7 @@ Only if times lie further apart than a token can live, the last bucket takes wha
 from collections.abc import Iterable
 from hashlib import sha256
 from math import ceil
+from typing import Final
 
 from ostraka_consumers.limits import DENY_BUCKET_MIN_SECONDS, DENY_BUCKETS
 from ostraka_schemas import base64url
@@ -34,6 +35,7 @@ class DenyList:
     """
 
     def __init__(self, span: int) -> None:
+        self.span: Final = span
         self._width = max(DENY_BUCKET_MIN_SECONDS, ceil(span / (DENY_BUCKETS - 1)))
         self._buckets: dict[int, set[int]] = {}
         self._sets: tuple[set[int], ...] = ()
@@ -45,6 +47,20 @@ class DenyList:
     def add_many(self, numbers: Iterable[int], expires: float) -> None:
         """Deny all of ``numbers`` at least until ``expires``."""
         self._bucket(expires).update(numbers)
+
+    def absorb(self, other: "DenyList") -> None:
+        """Take everything from a list of the same span, which is empty then: only what must be is copied."""
+        theirs = other.release()
+        if not self._buckets:
+            self._buckets, theirs = theirs, {}
+        for index, numbers in theirs.items():
+            self._bucket(index * self._width).update(numbers)
+        self._sets = tuple(self._buckets.values())
+
+    def release(self) -> dict[int, set[int]]:
+        """Give away all buckets, by index."""
+        given, self._buckets, self._sets = self._buckets, {}, ()
+        return given
 
     def kept(self) -> list[tuple[int, tuple[int, ...]]]:
         """What is denied now, in groups with the last whole second of their time: ``add_many`` makes the same of it."""

@@ -17,6 +17,7 @@ from ostraka_consumers.limits import STATE_ENTRIES_MAX
 from ostraka_schemas.events import PublishedKey
 from ostraka_schemas.records import Position
 from ostraka_schemas.snapshots import (
+    NUMBER_BYTES,
     Contents,
     CutoffEntry,
     Entry,
@@ -24,11 +25,13 @@ from ostraka_schemas.snapshots import (
     RevokedEntry,
     SnapshotPart,
     SnapshotState,
-    read_numbers,
+    numbers_in,
+    read_denied,
 )
 
 from .alarms import Alarm
 from .cutoffs import Key, Moment
+from .denylist import DenyList
 from .effects import TrustState
 
 
@@ -46,13 +49,14 @@ class Gathering:
 
     Args:
         part: one of them; it is not taken yet.
+        span: of the deny list that it is gathered for.
         keep: whether to hold on to their bytes.
     """
 
-    def __init__(self, part: SnapshotPart, *, keep: bool = False) -> None:
+    def __init__(self, part: SnapshotPart, span: int, *, keep: bool = False) -> None:
         self.name: Final = name_of(part)
         self.head: Final = part.head
-        self.denied: dict[int, set[int]] = {}
+        self.denied: Final = DenyList(span)
         self.states: list[SnapshotState] = []
         self.size = 0
         self.raws: list[bytes] = []
@@ -73,12 +77,13 @@ class Gathering:
         if part.part not in self._missing:
             return False
         state = part.state
-        numbers = [(entry.until, read_numbers(entry)) for entry in state.denied]
+        denied = [(entry.until, read_denied(entry)) for entry in state.denied]
         self._missing.remove(part.part)
-        self.size += len(state.cutoffs) + len(state.remaining) + len(state.revoked) + sum(len(n) for _, n in numbers)
+        self.size += len(state.cutoffs) + len(state.remaining) + len(state.revoked)
+        self.size += sum(len(data) // NUMBER_BYTES for _, data in denied)
         if self.size <= STATE_ENTRIES_MAX:
-            for until, group in numbers:
-                self.denied.setdefault(until, set()).update(group)
+            for until, data in denied:
+                self.denied.add_many(numbers_in(data), until)
             self.states.append(state.model_copy(update={"denied": []}))
             if self._keep:
                 self.raws.append(raw)
@@ -100,8 +105,7 @@ def take(gathered: Gathering, state: TrustState) -> Alarm | None:
         if share.keys is not None:
             alarm = state.replace_keys(share.keys, share.compromised)
         _take_entries(share, state)
-    for until, numbers in gathered.denied.items():
-        state.denied.add_many(numbers, until)
+    state.denied.absorb(gathered.denied)
     return alarm
 
 

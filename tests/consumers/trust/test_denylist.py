@@ -125,3 +125,20 @@ def test_however_long_the_span_an_entry_outstays_its_time_by_less_than_a_fifteen
         denied.forget(expires)
         assert expires in denied
         assert not any(past in denied for past in range(start, expires - share + 1, step))
+
+
+def test_what_is_absorbed_is_denied_here_and_there_no_more() -> None:
+    for before in (0, 5, 100):
+        one, other = DenyList(900), DenyList(900)
+        for n in range(before):
+            one.add(n, 1_000_000 + 9 * n)
+        for n in range(50, 150):
+            other.add(n, 1_000_000 + 9 * n)
+        one.absorb(other)
+        expected = {*range(before), *range(50, 150)}
+        assert {n for n in range(300) if n in one} == expected
+        assert (len(one), len(other), 60 in other) == (len(expected), 0, False)
+        other.add(7, 1_000_000)
+        assert (7 in one) == (7 in expected)
+        one.forget(1_000_000 + 9 * 400)
+        assert len(one) == 0

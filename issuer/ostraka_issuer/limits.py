@@ -94,6 +94,20 @@ BODY_SECONDS: Final = 10.0
 HTTP_CONNECTIONS_MAX: Final = 8_192
 """Beyond it requests get 503 at once; sooner where the process may not open twice as many files."""
 
+HTTP_WAITING_MAX: Final = 1_024
+"""Connections over which no request is under way. More take the place of those that wait longest: what remains of
+``HTTP_CONNECTIONS_MAX`` is for ``FEED_READERS_MAX`` readers and as many again as wait here. An eighth of them, where
+there may be fewer."""
+
+HTTP_HEAD_SECONDS: Final = 10.0
+"""A request's head must have arrived by then, from the connection's begin or the answer before."""
+
+HTTP_HEAD_MAX_BYTES: Final = 16 * 1024
+"""A token of the greatest size in its header, twice. All that wait together hold 16 MiB at most."""
+
+HTTP_KEEP_ALIVE: Final = 5
+"""A connection is kept so long after an answer."""
+
 HTTP_UNREAD: Final = 30
 """A client that takes nothing of what it was sent for so long is cut off by the system (RFC 5482)."""
 

@@ -18,6 +18,7 @@ from . import admin_keys, admin_revocations, feed, health, login, problems, toke
 from .bounds import BodyBound
 from .feed_answers import Answers
 from .seats import Seats
+from .server import connections_allowed
 
 _log = logging.getLogger("ostraka.issuer")
 
@@ -57,7 +58,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    app.state.readers = Seats(FEED_READERS_MAX)
+    app.state.readers = Seats(min(FEED_READERS_MAX, connections_allowed() * 3 // 4))
     app.state.answers = Answers()
     app.add_middleware(BodyBound)
     problems.install(app)

@@ -7,7 +7,15 @@ from collections.abc import Callable
 import uvicorn
 from fastapi import FastAPI
 
-from ostraka_issuer.limits import HTTP_CONNECTIONS_MAX, HTTP_UNREAD
+from ostraka_issuer.limits import (
+    HTTP_CONNECTIONS_MAX,
+    HTTP_HEAD_MAX_BYTES,
+    HTTP_KEEP_ALIVE,
+    HTTP_UNREAD,
+    HTTP_WAITING_MAX,
+)
+
+from .waiting import BoundedConfig, WaitingRoom
 
 if sys.platform != "win32":
     import resource
@@ -21,9 +29,17 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, app: FastAPI, ending: Callable[[], None]) -> None:
+        allowed = connections_allowed()
         super().__init__(
-            uvicorn.Config(
-                app, log_config=None, access_log=False, lifespan="off", limit_concurrency=connections_allowed()
+            BoundedConfig(
+                app,
+                log_config=None,
+                access_log=False,
+                lifespan="off",
+                limit_concurrency=allowed,
+                timeout_keep_alive=HTTP_KEEP_ALIVE,
+                room=WaitingRoom(min(HTTP_WAITING_MAX, allowed // 8)),
+                h11_max_incomplete_event_size=HTTP_HEAD_MAX_BYTES,
             )
         )
         self._ending = ending

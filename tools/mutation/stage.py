@@ -18,6 +18,14 @@ NOT_MUTATED: Final = ("__init__.py", "anchored.py")
 TESTS: Final = ("tests/consumers/trust", "tests/consumers/test_verifier.py", "tests/properties", "tests/corpora")
 """Those that look at the trust core; the quick ones first, for the first that fails ends a mutant."""
 
+LEFT_OUT: Final = (
+    "tests/consumers/trust/test_denylist.py::test_a_look_up_takes_the_same_path_with_none_and_with_a_hundred_thousand",
+    "tests/corpora/test_bad_input.py::test_no_byte_of_a_record_or_heartbeat_can_be_changed_and_no_part_be_missing",
+    "tests/corpora/test_bad_input.py::test_no_byte_of_a_token_can_be_changed_and_no_part_be_missing",
+    "tests/properties/test_anything.py::test_verify_raises_only_what_it_says",
+)
+"""Together a third of the time of a mutant that lives, and what they alone would notice is none of the trust core's."""
+
 _SETTINGS: Final = """\
 [tool.mutmut]
 source_paths = ["src"]
@@ -26,6 +34,7 @@ do_not_mutate = [{spared}]
 # Texts for people: what is raised is looked at, not every word of it.
 do_not_mutate_patterns = ['^\\s*raise \\w+\\(f?"[^"]*"\\)( from \\w+)?$']
 pytest_add_cli_args_test_selection = [{tests}]
+pytest_add_cli_args = [{left_out}]
 timeout_multiplier = 2.0
 timeout_constant = 2.0
 use_git_change_detection = false
@@ -58,8 +67,9 @@ def build() -> None:
 def refresh() -> None:
     """Bring the copy up to date; what did not change keeps its time, and so its results."""
     quoted = ", ".join(f'"{name}"' for name in TESTS)
+    left_out = ", ".join(f'"--deselect={name}"' for name in LEFT_OUT)
     spared = ", ".join(f'"{PACKAGE / name}"' for name in NOT_MUTATED)
-    _put(STAGE / "pyproject.toml", _SETTINGS.format(package=PACKAGE, spared=spared, tests=quoted))
+    _put(STAGE / "pyproject.toml", _SETTINGS.format(package=PACKAGE, spared=spared, tests=quoted, left_out=left_out))
     for room in ROOMS:
         _copy(room, STAGE / "src" / room.name)
     _copy(ROOT / "tests", STAGE / "tests")

@@ -3,6 +3,8 @@
 import pytest
 
 from ostraka_consumers.errors import Revoked
+from ostraka_schemas import base64url
+from ostraka_schemas.events import SessionRevoked
 from ostraka_schemas.limits import CLOCK_TOLERANCE
 from ostraka_schemas.root import Limits
 from tests.consumers.trust.feed import Fed
@@ -78,3 +80,20 @@ def test_before_a_root_document_there_is_no_version_and_a_reason_why_nothing_is_
     assert fed.core.root_version == 0
     said = fed.core.why_not_ready(fed.issuer.clock.now())
     assert said == "no record of the feed leads back to the trust anchor yet"
+
+
+def test_what_is_skipped_is_counted() -> None:
+    fed = Fed()
+    issuer = fed.issuer
+    foreign = {"format": "iss_sub", "iss": "https://other", "sub": "x"}
+    cutoff = {SessionRevoked.uri: {"event_timestamp": issuer.now}}
+    for raw in (
+        issuer.payload({"urn:new": {}}),
+        issuer.payload({"urn:newer": {}}),
+        issuer.payload(cutoff, sub_id=foreign),
+        issuer.payload(cutoff, sub_id=foreign),
+    ):
+        here = {"seq": len(issuer.records) + 1, "prev": base64url.encode(issuer.head.hash).decode()}
+        fed.take(issuer.append(issuer.sign_payload({**raw, "feed": {"epoch": 1, **here}})))
+    assert fed.core.state is not None
+    assert (fed.core.state.skipped, fed.core.head, fed.alarms) == (4, issuer.head, set())

@@ -14,6 +14,8 @@ FRESH = "fresh"
 REVOKED = "revoked"
 WITHOUT_NEWS = frozenset({"stale", "not_ready"})
 """Refusals that say nothing about the token: the verifier does not know enough."""
+WRONG_TIME = WITHOUT_NEWS | {"expired", "not_yet_valid"}
+"""What a verifier may say whose clock is wrong, or whose issuer's is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +69,18 @@ class Window:
 
     Attributes:
         names: the verifiers; everyone if there are none.
+        reasons: what may be given as the reason.
     """
 
     names: frozenset[str]
     begin: float
     end: float = float("inf")
+    reasons: frozenset[str] = WITHOUT_NEWS
 
-    def covers(self, name: str, begin: float, end: float) -> bool:
-        """Whether it explains what a verifier did from ``begin`` to ``end``."""
-        return (not self.names or name in self.names) and self.begin <= begin and end <= self.end
+    def covers(self, name: str, stretch: "Stretch", reason: str) -> bool:
+        """Whether it explains what a verifier did."""
+        concerned = reason in self.reasons and (not self.names or name in self.names)
+        return concerned and self.begin <= stretch.moment.at and stretch.until <= self.end
 
 
 class Stretch(NamedTuple):
@@ -129,10 +134,10 @@ def wrong_refusals(story: Story) -> list[str]:
     return [
         f"{name} refused {token}: {reason}"
         for name, history in story.histories.items()
-        for moment, until in stretches(history)
-        for token, reason in moment.decisions.items()
+        for stretch in stretches(history)
+        for token, reason in stretch.moment.decisions.items()
         if token in story.steady and reason != ACCEPTED
-        if reason not in WITHOUT_NEWS or not any(w.covers(name, moment.at, until) for w in story.windows)
+        if not any(window.covers(name, stretch, reason) for window in story.windows)
     ]
 
 

@@ -19,7 +19,7 @@ from ostraka_issuer.api_client import Announced, ApiClient, IssuerRefused, Issue
 from ostraka_schemas import base64url
 from tests.faults.deciding import ACCEPTED
 from tests.faults.hall import Seat
-from tests.faults.history import FRESH, Moment, Revocation, Story, Window
+from tests.faults.history import FRESH, WITHOUT_NEWS, Moment, Revocation, Story, Window
 from tests.faults.proxy import Link
 from tests.faults.stage import ISSUER, Stage
 from tests.faults.waiting import until
@@ -39,6 +39,7 @@ class Player:
     pid: int
     seat: Seat
     clock: ClockDial
+    link: str
     left: bool = False
 
     @property
@@ -58,6 +59,7 @@ class Scene:
     client: ApiClient
     clock: ClockDial
     max_staleness: float
+    heartbeat: int
     issuer: int | None = None
     players: dict[str, Player] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)
@@ -103,7 +105,7 @@ class Scene:
         }
         log = self.directory / f"{name}.log"
         pid = await self.stage.zygote.run("tests.faults.deciding", order, log=log)
-        self.players[name] = Player(name, pid, seat, clock)
+        self.players[name] = Player(name, pid, seat, clock, link or name)
         await until(lambda: seat.last is not None, lambda: f"{name} came: {log.read_text()[-2_000:]}")
         seat.tell(self.tokens)
         return self.players[name]
@@ -150,6 +152,10 @@ class Scene:
         self.revocations.append(Revocation(name, answer.committed_at - offset))
         return True
 
+    def token_id(self, name: str) -> str:
+        """The ``jti`` of a token."""
+        return str(_claims(self.tokens[name])["jti"])
+
     async def _as_operator(self, what: Mapping[str, Any]) -> Announced:
         for attempt in (1, 2):
             if not self._operator:
@@ -164,9 +170,13 @@ class Scene:
         raise AssertionError("unreachable")
 
     @contextmanager
-    def fault(self, *names: str) -> Iterator[Window]:
-        """Something is wrong for these verifiers, or for all, until the end of the block; healing belongs in it."""
-        window = Window(frozenset(names), time.time())
+    def fault(self, *names: str, reasons: frozenset[str] = WITHOUT_NEWS) -> Iterator[Window]:
+        """Something is wrong for these verifiers, or for all, until the end of the block; healing belongs in it.
+
+        Args:
+            reasons: for which they may refuse good tokens meanwhile.
+        """
+        window = Window(frozenset(names), time.time(), reasons=reasons)
         self.windows.append(window)
         yield window
         window.end = time.time()
@@ -196,7 +206,7 @@ class Scene:
 
         def what() -> str:
             sick = [(p.name, p.last.freshness, p.last.head, dict(p.last.sources)) for p in players if not well(p)]
-            return f"fresh and at {head}: {sick}; issuer: {self.home.log.read_text()[-1_500:]}"
+            return f"fresh and at {head}: {sick}; {self.stage.words()}; issuer: {self.home.log.read_text()[-1_500:]}"
 
         return await until(lambda: all(well(player) for player in players), what, within)
 
@@ -247,7 +257,9 @@ async def open_scene(
         token_lifetime=TOKEN_SECONDS,
     )
     async with ApiClient(home.url) as client:
-        scene = Scene(stage, directory, home, client, ClockDial(directory / "issuer.clock", offset), max_staleness)
+        scene = Scene(
+            stage, directory, home, client, ClockDial(directory / "issuer.clock", offset), max_staleness, heartbeat
+        )
         try:
             await scene.start_issuer()
             for name in verifiers:

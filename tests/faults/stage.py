@@ -8,10 +8,12 @@ from ostraka_issuer.desk.ports import LOCALHOST, find_free_port
 from tests.faults.hall import Hall
 from tests.faults.proxy import FAIR, Link
 from tests.kafka.broker import MACHINE
+from tests.kafka.probe import wait_until_ready
 from tests.kafka.runner import ApacheKafka
 from tests.kafka.settings import BASE
 from tests.support.zygote import Zygote
 
+READY_SECONDS = 30.0
 ISSUER = "issuer"
 VERIFIERS = ("v1", "v2", "v3", "v4", "v5", "v6")
 """Names of links; a verifier that follows another in its place has another name and the same link."""
@@ -25,6 +27,12 @@ class Stage:
     links: dict[str, Link]
     zygote: Zygote
     hall: Hall
+
+    def words(self) -> str:
+        """What the broker said last, and whether it runs: for failures."""
+        log = self.broker.directory / "kafka.log"
+        last = log.read_text(errors="replace")[-2_000:] if log.exists() else "no log"
+        return f"the broker {'runs' if self.broker.pid else 'has ended'}: {last}"
 
     def calm(self) -> None:
         """Make every link fair again."""
@@ -48,6 +56,7 @@ async def open_stage() -> AsyncIterator[Stage]:
         broker = ApacheKafka(_listeners(links))
         await broker.start()
         stack.push_async_callback(broker.stop)
+        await wait_until_ready(links[ISSUER].address, READY_SECONDS, lambda: None)
         zygote = await stack.enter_async_context(Zygote())
         hall = await stack.enter_async_context(Hall())
         yield Stage(broker, links, zygote, hall)

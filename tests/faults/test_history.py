@@ -70,7 +70,12 @@ def test_a_good_token_may_be_refused_for_want_of_news_within_a_fault_only() -> N
     assert wrong_refusals(story(*history)) == ["v1 refused steady: stale"]
     for window in (Window(frozenset(), 1.5, 3), Window(frozenset({"v1"}), 1.5)):
         assert wrong_refusals(story(*history, windows=[window])) == []
-    for window in (Window(frozenset({"v2"}), 1.5, 3), Window(frozenset(), 2.5, 3), Window(frozenset(), 1.5, 2.5)):
+    for window in (
+        Window(frozenset(), 1.5, 3, frozenset({"expired"})),
+        Window(frozenset({"v2"}), 1.5, 3),
+        Window(frozenset(), 2.5, 3),
+        Window(frozenset(), 1.5, 2.5),
+    ):
         assert wrong_refusals(story(*history, windows=[window])) == ["v1 refused steady: stale"]
 
 

@@ -22,8 +22,11 @@ async def stage() -> AsyncIterator[Stage]:
         yield opened
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", [row for row in ROWS if row.short], ids=lambda row: row.name)
 async def test_the_promises_hold(stage: Stage, tmp_path: Path, row: Row) -> None:
+    reason = row.missing()
+    if reason is not None:
+        pytest.skip(reason)
     result = await row.play(stage, tmp_path, SHORT)
     print(row.name, *result.figures, f"worst {result.worst}", sep="\n  ")
     assert result.broken == ()

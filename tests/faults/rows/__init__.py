@@ -1,6 +1,14 @@
 """The rows of the table, a module for each kind of fault."""
 
-from tests.faults.rows import brokers, links
+from tests.faults.rows import brokers, clocks, databases, disks, links, records, topics
 from tests.faults.rows.base import Row
 
-ROWS: list[Row] = [*brokers.ROWS, *links.ROWS]
+ROWS: list[Row] = [
+    *brokers.ROWS,
+    *links.ROWS,
+    *clocks.ROWS,
+    *disks.ROWS,
+    *records.ROWS,
+    *topics.ROWS,
+    *databases.ROWS,
+]

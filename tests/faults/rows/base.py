@@ -55,11 +55,15 @@ class Row:
         name: its number, and what tells it from others of the same number.
         done: what is done, in words.
         play: plays it.
+        short: whether it is played in every test run too.
+        missing: says what it needs that this machine does not have.
     """
 
     name: str
     done: str
     play: Callable[[Stage, Path, Scale], Awaitable[Result]]
+    short: bool = True
+    missing: Callable[[], str | None] = lambda: None
 
 
 def judge(

@@ -16,7 +16,7 @@ async def killed_broker(stage: Stage, directory: Path, scale: Scale) -> Result:
         await scene.present("steady", "before", "meanwhile", "after")
         await scene.revoke("before")
         figures.append(f"refused everywhere {await scene.refused_everywhere('before') * 1000:.0f} ms after the answer")
-        for number, seconds in enumerate([scale.max_staleness + 3] if not scale.whole else [5.0, 30.0, 120.0]):
+        for number, seconds in enumerate([scale.max_staleness + 1] if not scale.whole else [5.0, 30.0, 120.0]):
             token = "meanwhile" if number == 0 else f"meanwhile-{number}"
             if number:
                 await scene.present(token)

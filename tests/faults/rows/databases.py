@@ -1,0 +1,163 @@
+"""F19 and F23: two issuers on one home, and a database that is older than the feed."""
+
+import asyncio
+import os
+import random
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from ostraka_issuer.api_client import ApiClient
+from ostraka_issuer.desk.children import kill_child, start_child, wait_for_end
+from ostraka_issuer.desk.ports import LOCALHOST, find_free_port
+from ostraka_schemas import base64url
+from ostraka_schemas.errors import MalformedError
+from ostraka_schemas.records import Position, Record, read_payload
+from tests.faults.rows.base import Result, Row, Scale, judge
+from tests.faults.scene import Scene, open_scene
+from tests.faults.stage import Stage
+from tests.support.stack import until_ready
+
+REFUSES_WITHIN = 60.0
+DATABASE = ("ostraka.db", "ostraka.db-wal", "ostraka.db-shm")
+
+
+async def restored(stage: Stage, directory: Path, scale: Scale) -> Result:
+    """Yesterday's database is put back: the issuer refuses to run, and says why."""
+    broken: list[str] = []
+    async with open_scene(
+        stage, directory, verifiers=["v1", "v2"], max_staleness=scale.max_staleness, heartbeat=scale.heartbeat
+    ) as scene:
+        await scene.present("steady", "since", "after")
+        with scene.fault():
+            await scene.end_issuer()
+            _copy(scene.home.path, directory / "yesterday")
+            await scene.start_issuer()
+            await scene.revoke("since")
+            await scene.refused_everywhere("since")
+            await scene.end_issuer()
+            _copy(scene.home.path, directory / "today")
+            _copy(directory / "yesterday", scene.home.path)
+            code, words = await _serve(scene)
+            if code == 0 or "older copy" not in words:
+                broken.append(f"the issuer ended with {code} and without the reason")
+            _copy(directory / "today", scene.home.path)
+            await scene.start_issuer()
+            healed = await scene.healed()
+        await scene.revoke("after")
+        await scene.refused_everywhere("after")
+        twice = await contents_given_twice(scene)
+        return judge(
+            scene,
+            f"with yesterday's database it ended with exit code {code} and the reason",
+            f"with today's again all were well after {healed:.1f} s",
+            also=[*broken, *twice],
+        )
+
+
+async def _serve(scene: Scene) -> tuple[int | None, str]:
+    """Run ``ostraka serve`` until it ends by itself; its exit code and what it said."""
+    log = scene.directory / "serve.log"
+    with log.open("wb") as output:
+        process = start_child(
+            [sys.executable, "-m", "ostraka_issuer", "serve"],
+            output=output,
+            environment={**os.environ, **scene.home.environment},
+        )
+        await wait_for_end(process, REFUSES_WITHIN)
+        await kill_child(process)
+    return process.returncode, log.read_text()
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.mkdir(exist_ok=True)
+    for name in DATABASE:
+        (target / name).unlink(missing_ok=True)
+        if (source / name).exists():
+            shutil.copy2(source / name, target / name)
+
+
+async def two_issuers(stage: Stage, directory: Path, scale: Scale) -> Result:
+    """Two issuers on one home; one is stopped at a random moment of its work, and goes on later."""
+    chance = random.Random(19)
+    rounds, frozen = int(scale.of(1, 8)), scale.of(0.5, 8)
+    refused = 0
+    async with open_scene(
+        stage, directory, verifiers=["v1", "v2"], max_staleness=scale.max_staleness, heartbeat=scale.heartbeat
+    ) as scene:
+        port = find_free_port()
+        environment = {**os.environ, **scene.home.environment, "OSTRAKA_HTTP_PORT": str(port)}
+        other = await stage.zygote.start(environment, log=directory / "other.log", clock=scene.clock.path)
+        async with ApiClient(f"http://{LOCALHOST}:{port}") as second:
+            await until_ready(second, scene.home)
+            first, old = scene.client, scene.issuer
+            assert old is not None
+            names = [f"round {number}, {who}" for number in range(rounds) for who in ("old", "new", "both")]
+            await scene.present("steady", *names)
+            # Who is stopped in the middle of a transaction keeps the other from the database.
+            with scene.fault():
+                for number in range(rounds):
+                    asking = asyncio.create_task(scene.revoke(f"round {number}, old"))
+                    await asyncio.sleep(chance.uniform(0, 0.02))
+                    os.kill(old, signal.SIGSTOP)
+                    scene.client = second
+                    refused += not await scene.revoke(f"round {number}, new")
+                    await asyncio.sleep(frozen)
+                    os.kill(old, signal.SIGCONT)
+                    refused += not await asking
+                    scene.client = first
+                    refused += not await scene.revoke(f"round {number}, both")
+                healed = await scene.healed()
+            for name in {revocation.token for revocation in scene.revocations}:
+                await scene.refused_everywhere(name)
+            twice = await contents_given_twice(scene)
+        os.kill(other, signal.SIGKILL)
+        await stage.zygote.wait(other)
+        return judge(
+            scene,
+            f"{rounds} times stopped for {frozen:.1f} s: {len(scene.revocations)} revocations acknowledged by either, "
+            f"{refused} refused; no position with two contents; all well {healed:.1f} s later",
+            also=twice,
+        )
+
+
+async def contents_given_twice(scene: Scene) -> list[str]:
+    """Positions for which the topic holds two contents."""
+    seen: dict[Position, bytes] = {}
+    found = []
+    for raw in await read_topic(scene):
+        try:
+            content = read_payload(base64url.decode(raw.split(b".")[1]))
+        except (MalformedError, IndexError):
+            continue
+        if isinstance(content, Record) and seen.setdefault(content.position, raw) != raw:
+            found.append(f"two contents at {content.position}")
+    assert seen, "the topic holds records"
+    return found
+
+
+async def read_topic(scene: Scene) -> list[bytes]:
+    """Everything that the feed's topic holds."""
+    partition = TopicPartition(scene.home.topic, 0)
+    consumer = AIOKafkaConsumer(bootstrap_servers=scene.stage.broker.bootstrap, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        consumer.assign([partition])
+        end = (await consumer.end_offsets([partition]))[partition]
+        values: list[bytes] = []
+        async with asyncio.timeout(30):
+            while await consumer.position(partition) < end:
+                for records in (await consumer.getmany(timeout_ms=200)).values():
+                    values += [record.value for record in records if record.value is not None]
+    finally:
+        await consumer.stop()
+    return values
+
+
+ROWS = [
+    Row("F19", "two issuers on one home; one is stopped in the middle of its work and goes on", two_issuers),
+    Row("F23", "the issuer's database is replaced by an older copy", restored),
+]

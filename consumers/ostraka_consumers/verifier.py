@@ -140,6 +140,7 @@ class Verifier:
             else:
                 known = None
                 genuine = self._reader.read(token, core.keys)
+                core.note_position(genuine)
                 grant = Grant(core, genuine)
             now = core.now(self._clock.now())
             core.check_times(genuine, now)
@@ -150,7 +151,6 @@ class Verifier:
                 self._grant_grace(grace, stale)
             if known is None:
                 # Only what was accepted is remembered, so nothing that is refused can drive out what is good.
-                core.note_position(genuine)
                 self._memory.put(token, (genuine, grant))
         except VerificationError as refusal:
             self._refusals[f"token.{refusal.code}"] += 1

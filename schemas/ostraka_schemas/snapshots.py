@@ -86,6 +86,7 @@ class SnapshotState(_Strict):
 
 
 class _PartObject(_Strict):
+    root_version: Count
     part: Annotated[int, Field(ge=1, le=SNAPSHOT_PARTS_MAX)]
     parts: Annotated[int, Field(ge=1, le=SNAPSHOT_PARTS_MAX)]
     state: SnapshotState
@@ -103,12 +104,18 @@ class SnapshotPayload(WireModel):
 
 @dataclass(frozen=True, slots=True)
 class SnapshotPart:
-    """A part that was read. Whether it may be believed is the trust core's question. ``part`` counts from 1."""
+    """A part that was read. Whether it may be believed is the trust core's question.
+
+    Attributes:
+        root_version: of the root document that was in force at the head; whoever takes the snapshot needs it first.
+        part: counts from 1.
+    """
 
     iss: str
     iat: int
     jti: str
     head: Head
+    root_version: int
     part: int
     parts: int
     state: SnapshotState
@@ -160,6 +167,7 @@ def read_part(members: dict[str, Any]) -> SnapshotPart:
         iat=body.iat,
         jti=body.jti,
         head=Head(Position(body.feed.epoch, body.feed.seq), base64url.decode_text(body.feed.hash)),
+        root_version=content.root_version,
         part=content.part,
         parts=content.parts,
         state=content.state,
@@ -185,7 +193,16 @@ def numbers_in(data: bytes) -> Iterator[int]:
 
 
 def sign_part(
-    key: SigningKey, *, iss: str, iat: int, jti: str, head: Head, part: int, parts: int, state: SnapshotState
+    key: SigningKey,
+    *,
+    iss: str,
+    iat: int,
+    jti: str,
+    head: Head,
+    root_version: int,
+    part: int,
+    parts: int,
+    state: SnapshotState,
 ) -> bytes:
     """Make the bytes of a part.
 
@@ -199,6 +216,7 @@ def sign_part(
         "jti": jti,
         "events": {
             SNAPSHOT: {
+                "root_version": root_version,
                 "part": part,
                 "parts": parts,
                 "state": state.model_dump(mode="json", exclude_defaults=True),

@@ -54,6 +54,7 @@ class RecordTarget:
         state = SnapshotState(latest_iat=self.issuer.now)
         head = Head(Position(1, 20), bytes(32))
         said = {"iss": self.issuer.issuer, "iat": self.issuer.now, "jti": self.issuer.new_id(), "head": head}
+        said["root_version"] = 1
         return [sign_part(keys.FEED, **said, part=n, parts=2, state=state) for n in (1, 2)]  # type: ignore[arg-type]
 
     def next(self) -> Mutant:

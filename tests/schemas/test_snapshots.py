@@ -39,7 +39,8 @@ def contents(**changes: Any) -> Contents:
 
 
 def signed(state: SnapshotState, part: int = 1, parts: int = 1) -> bytes:
-    return sign_part(FEED, iss="https://id.example", iat=1_001, jti="j", head=HEAD, part=part, parts=parts, state=state)
+    said = {"iss": "https://id.example", "iat": 1_001, "jti": "j", "head": HEAD, "root_version": 3}
+    return sign_part(FEED, **said, part=part, parts=parts, state=state)  # type: ignore[arg-type]
 
 
 def read(raw: bytes) -> SnapshotPart:
@@ -58,7 +59,8 @@ def test_a_small_state_is_one_part_and_comes_back_as_it_was() -> None:
     )
     (state,) = cut(everything)
     part = read(signed(state))
-    assert (part.iss, part.iat, part.head, part.part, part.parts) == ("https://id.example", 1_001, HEAD, 1, 1)
+    assert (part.iss, part.iat, part.head) == ("https://id.example", 1_001, HEAD)
+    assert (part.root_version, part.part, part.parts) == (3, 1, 1)
     assert part.state == state
     assert part.state.keys == [KEY]
     assert [(entry.until, list(numbers_in(read_denied(entry)))) for entry in part.state.denied] == [
@@ -118,6 +120,8 @@ def test_there_is_a_bound_on_parts(monkeypatch: pytest.MonkeyPatch) -> None:
         {"part": True},
         {"part": None},
         {"parts": 0},
+        {"root_version": 0},
+        {"root_version": None},
         {"part": SNAPSHOT_PARTS_MAX + 1, "parts": SNAPSHOT_PARTS_MAX + 1},
         {"state": None},
         {"state": {}},
@@ -134,7 +138,7 @@ def test_there_is_a_bound_on_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_what_is_not_understood_is_no_part(change: dict[str, Any]) -> None:
-    object_ = {"part": 1, "parts": 1, "state": {"latest_iat": 1}, **change}
+    object_ = {"root_version": 1, "part": 1, "parts": 1, "state": {"latest_iat": 1}, **change}
     feed = {"epoch": 2, "seq": 41, "hash": base64url.encode(HEAD.hash).decode()}
     payload = {"iss": "i", "iat": 1, "jti": "j", "events": {SNAPSHOT: object_}, "feed": feed}
     with pytest.raises(MalformedError):

@@ -158,6 +158,7 @@ class FakeIssuer:
         iat: int | None = None,
         key: SigningKey | None = None,
         iss: str | None = None,
+        root_version: int | None = None,
     ) -> bytes:
         return sign_part(
             key or self.feed_key,
@@ -165,6 +166,7 @@ class FakeIssuer:
             iat=self.now if iat is None else iat,
             jti=self.new_id(),
             head=head or self.head,
+            root_version=self.root.version if root_version is None else root_version,
             part=part,
             parts=parts,
             state=state,

@@ -157,11 +157,11 @@ class Chain:
         for seq in [seq for seq in self._held if seq <= head.position.seq]:
             self._release(seq)
         self.head = head
-        # The hashes in between are unknown, and so are those before: they could be compared with nothing.
-        self._hashes = {head.position.seq: head.hash}
-        self._passed = {head.hash: head.position.seq}
-        self._raws.clear()
-        self._raws_bytes = 0
+        # The hashes in between are unknown. Those before still are what another story about them is held against.
+        oldest = head.position.seq - HASH_WINDOW
+        self._hashes = {seq: known for seq, known in self._hashes.items() if seq > oldest}
+        self._hashes[head.position.seq] = head.hash
+        self._passed = {known: seq for seq, known in self._hashes.items()}
         if held is None or held.hash == head.hash:
             return True
         self._keep(head.position, None, held.raw)

@@ -259,6 +259,8 @@ class TrustCore:
             return self._equivocation()
         if chain.head is not None and position <= chain.head.position:
             return Receipt(Outcome.DUPLICATE, "snapshot_not_needed", position=position)
+        if part.root_version > self.root_version:
+            raise Refused("root_missing")
         name = snapshot.name_of(part)
         if self._gathering is None or name > self._gathering.name:
             self._gathering = snapshot.Gathering(part, state.denied.span, keep=self._keep is not None)
@@ -422,10 +424,16 @@ class TrustCore:
 
         Raises:
             NotReady, Revoked
+            Stale: the token is of a later epoch than is known here: its keys and revocations are unknown, too.
         """
         state = self._state
         if state is None:
             raise NotReady("no feed yet")
+        fv = token.minted.fv
+        if fv is not None and fv.epoch > state.root.epoch:
+            raise Stale(
+                f"the token was minted in epoch {fv.epoch}, and the feed is known here up to {state.root.epoch}"
+            )
         if token.number in state.denied:
             raise Revoked("the token is on the deny list")
         hit = state.cutoffs.hit(token.minted, token.holders)
@@ -466,7 +474,7 @@ class TrustCore:
         It is believed until a heartbeat speaks of a later time, so a token that lies does so for seconds only.
         """
         fv, head, iat = token.minted.fv, self.head, token.minted.iat
-        if fv is None or head is None or fv.epoch != head.position.epoch or fv <= head.position:
+        if fv is None or head is None or fv <= head.position:
             return
         if self._vouching.heard_at <= iat + CLOCK_TOLERANCE and (self._betrayed is None or fv > self._betrayed[0]):
             self._betrayed = fv, iat

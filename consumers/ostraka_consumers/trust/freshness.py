@@ -89,7 +89,8 @@ class Vouching:
         heartbeat = statement.heartbeat
         self.heard_at, self.heard_of = heartbeat.iat, heartbeat.head.position
         self._steady = self._steady_wall(at) - at.monotonic
-        if heartbeat.iat > self._floor + (at.monotonic - self._floor_read) or self._is_agreed(heartbeat, at):
+        agreed = self._is_agreed(heartbeat, at)
+        if agreed or heartbeat.iat > self._floor + (at.monotonic - self._floor_read):
             self._floor, self._floor_read = float(heartbeat.iat), at.monotonic
         if head is not None and heartbeat.head.position <= head.position:
             self.vouch(heartbeat.iat)
@@ -126,6 +127,7 @@ class Vouching:
 
     def begin_epoch(self) -> None:
         """Nothing that was said of the former epoch vouches for the new one; the signed time goes on."""
+        self.heard_at, self.heard_of = 0, _NOWHERE
         self.vouched_at = None
         self.ahead = None
         self.doubted = False

@@ -5,7 +5,8 @@ Rules, for parts whose signature was verified:
 1. Parts belong together if head, time and count are the same. At most one snapshot is gathered, the newest.
 2. A snapshot is taken only if it is whole, further on than what is applied, and a heartbeat has spoken of its head or
    of a later one: the jump leads nowhere the issuer has not been.
-3. It only ever adds: what is revoked here and not in the snapshot stays revoked. The key set is replaced, as by an
+3. It is refused while the root document that was in force at its head is missing: that one bounds what it may say.
+4. It only ever adds: what is revoked here and not in the snapshot stays revoked. The key set is replaced, as by an
    event; a key compromised once stays so.
 """
 

@@ -518,11 +518,27 @@ def test_a_token_that_lies_about_its_position_is_believed_for_seconds_only() -> 
     assert (fed.core.behind, fed.freshness) == (False, "fresh")
 
 
-@pytest.mark.parametrize("fv", [None, [1, 2], [2, 9]])
-def test_a_token_of_no_or_of_a_known_position_or_of_another_epoch_betrays_nothing(fv: list[int] | None) -> None:
+@pytest.mark.parametrize("fv", [None, [1, 2], [1, 1]])
+def test_a_token_of_no_or_of_a_known_position_betrays_nothing(fv: list[int] | None) -> None:
     fed = Fed()
     fed.core.note_position(fed.genuine(fv=fv))
     assert fed.core.known_head == (1, 2)
+
+
+def test_a_token_of_a_later_epoch_betrays_that_it_is_withheld_and_cannot_be_judged() -> None:
+    fed = Fed()
+    later = fed.genuine(fv=[2, 2])
+    fed.core.note_position(later)
+    assert (fed.core.known_head, fed.freshness) == ((2, 2), "lagging")
+    with pytest.raises(Stale, match="epoch 2"):
+        fed.core.check_revocation(later)
+    for raw in fed.issuer.adopt_root(fed.issuer.next_root(epoch=2)):
+        fed.take(raw)
+    fed.beat()
+    fed.core.check_revocation(later)
+    assert fed.freshness == "fresh"
+    fed.core.note_position(fed.genuine(fv=[1, 99]))
+    assert fed.core.known_head == (2, 2)
 
 
 # --- readiness -------------------------------------------------------------------------------------------------------

@@ -392,3 +392,34 @@ def test_entries_that_are_over_leave_with_the_next_heartbeat() -> None:
     issuer.clock.advance(6)
     fed.beat(head=further)
     assert fed.core.state.entries == 0
+
+
+def test_a_snapshot_made_under_a_later_root_document_waits_for_it() -> None:
+    fed = busy()
+    other = Fed(fed.issuer)
+    value = fed.issuer.next_root(limits={"token_keys": 3})
+    (record,) = fed.issuer.adopt_root(value)
+    fed.take(record)
+    (part,) = parts_of(fed)
+    other.beat()
+    assert other.take(part)[:2] == (Outcome.REFUSED, "root_missing")
+    assert other.take(root_bytes(value)).outcome is Outcome.ROOT
+    assert other.take(part).outcome is Outcome.SNAPSHOT
+    assert head_of(other) == fed.issuer.head
+    (third,) = fed.issuer.adopt_root(fed.issuer.next_root())
+    assert other.take(third).outcome is Outcome.APPLIED
+    assert (other.core.root_version, other.alarms) == (3, set())
+
+
+def test_another_story_about_what_came_before_the_jump_is_still_equivocation() -> None:
+    fed = busy()
+    lagging = Fed(fed.issuer, opened=False)
+    for raw in fed.issuer.records[:4]:
+        lagging.take(raw)
+    lagging.beat()
+    for raw in parts_of(fed):
+        lagging.take(raw)
+    assert head_of(lagging) == fed.issuer.head
+    other = fed.issuer.sign(IssuerCutoff(), seq=3, prev=bytes(32))
+    assert lagging.take(other).outcome is Outcome.EQUIVOCATION
+    assert lagging.take(fed.issuer.records[2]).outcome is Outcome.DUPLICATE

@@ -152,7 +152,7 @@ class Follower:
             now=now,
             silence=self._sink.silence(),
             incomplete=self._sink.incomplete,
-            position=self._sink.position,
+            reached=self._delivery.reached,
             roots_due=self._notes.roots_wanted and now >= self._notes.roots_from,
         )
 

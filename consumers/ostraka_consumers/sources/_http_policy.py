@@ -104,12 +104,17 @@ class Trouble(NamedTuple):
 
 
 class Look(NamedTuple):
-    """One look at how following goes. ``roots_due``: a key or epoch is unknown, and it is time to ask about it."""
+    """One look at how following goes.
+
+    Attributes:
+        reached: the furthest record that this connection brought; what others bring is no sign of its life.
+        roots_due: a key or epoch is unknown, and it is time to ask about it.
+    """
 
     now: float
     silence: float
     incomplete: bool
-    position: Position | None
+    reached: Position | None
     roots_due: bool
 
 
@@ -121,13 +126,13 @@ class Watch:
         self._gaps: Final = gaps
         self._moved_at = opened_at
         self._incomplete_since: float | None = None
-        self._position: Position | None = None
+        self._reached: Position | None = None
 
     def trouble(self, look: Look) -> Trouble | None:
         """What is wrong, if anything."""
-        if look.position != self._position:
+        if look.reached != self._reached:
             # Getting on with a backlog is neither silence nor a gap.
-            self._position, self._moved_at, self._incomplete_since = look.position, look.now, None
+            self._reached, self._moved_at, self._incomplete_since = look.reached, look.now, None
         if look.roots_due:
             return Trouble("a key or an epoch is not known yet; asking for root documents", at_once=True)
         return self._silent(look) or self._incomplete(look)

@@ -67,6 +67,7 @@ class FeedServer:
         routes: answers instead, by path; ``/feed/root/`` stands for all versions.
         requests: everything that was asked.
         connections: how many were opened so far.
+        forgotten: how many of the oldest records are not there any more.
         withheld: how many of the newest records nobody is told of, though heartbeats speak of them.
     """
 
@@ -75,6 +76,7 @@ class FeedServer:
     snapshot: list[bytes] | None = None
     roots: list[bytes] = field(default_factory=list)
     streams: bool = True
+    forgotten: int = 0
     withheld: int = 0
     routes: dict[str, Route] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
@@ -202,7 +204,7 @@ class FeedServer:
         await writer.drain()
 
     async def _events(self, request: Request, writer: asyncio.StreamWriter) -> None:
-        after = int(request.query.get("after", "1:0").rpartition(":")[2])
+        after = max(self.forgotten, int(request.query.get("after", "1:0").rpartition(":")[2]))
         if STREAM in request.headers["accept"] and self.streams:
             await self._stream(after, writer)
         else:

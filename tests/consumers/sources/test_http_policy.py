@@ -11,7 +11,7 @@ TIMING = HttpTiming()
 
 
 def look(now: float, **changes: object) -> Look:
-    fine = Look(now=now, silence=1.0, incomplete=False, position=Position(1, 9), roots_due=False)
+    fine = Look(now=now, silence=1.0, incomplete=False, reached=Position(1, 9), roots_due=False)
     return fine._replace(**changes)  # type: ignore[arg-type]
 
 
@@ -36,7 +36,7 @@ def test_getting_on_with_a_backlog_is_neither_silence_nor_a_gap() -> None:
     watching = watch()
     for now in range(0, 100, 10):
         for late in (0.0, 0.9):
-            at = look(now + late, silence=math.inf, incomplete=True, position=Position(1, now + int(late > 0)))
+            at = look(now + late, silence=math.inf, incomplete=True, reached=Position(1, now + int(late > 0)))
             assert watching.trouble(at) is None
 
 

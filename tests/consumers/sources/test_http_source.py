@@ -318,6 +318,16 @@ async def test_silence_makes_it_connect_anew(server: FeedServer, sink: KnowingSi
         await server.beat()
 
 
+async def test_what_another_source_brings_is_no_sign_of_life(server: FeedServer, sink: KnowingSink) -> None:
+    cut_some(server, 600)
+    server.withheld = 600
+    async with running(source_of(server, replace(BRISK, silence_max=0.2)), sink):
+        await sink.has(2)
+        while not any("no verified heartbeat" in state for state in sink.states):
+            sink.deliver(server.issuer.records[sink.applied])
+            await asyncio.sleep(0.01)
+
+
 async def test_goes_on_where_it_was_after_the_server_was_away(server: FeedServer, sink: KnowingSink) -> None:
     async with running(source_of(server), sink):
         await sink.has(2)

@@ -36,6 +36,8 @@ from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.protocol.metadata import MetadataRequest
 from aiokafka.record import MemoryRecords
 
+from ostraka_consumers.uninterrupted import uninterrupted
+
 logger = logging.getLogger(__name__)
 
 START_SECONDS: Final = 1.0
@@ -93,15 +95,7 @@ async def safe_stop(client: AIOKafkaConsumer | AIOKafkaProducer, within: float =
             fails with ``ProducerClosed``.
     """
     # A task of its own: a CancelledError in there is aiokafka's, one out here is meant for the caller.
-    stopping = asyncio.create_task(_stop(client, within))
-    cancelled: asyncio.CancelledError | None = None
-    while not stopping.done():
-        try:
-            await asyncio.wait({stopping})
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
+    await uninterrupted(_stop(client, within))
 
 
 async def _stop(client: AIOKafkaConsumer | AIOKafkaProducer, within: float) -> None:

@@ -25,7 +25,7 @@ class Patience(Protocol):
 
 
 class Backoff:
-    """Full jitter, so that many verifiers do not come back in step.
+    """Full jitter, a random time between nothing and a bound that doubles: those who fail together come back apart.
 
     Args:
         jitter: picks a pause between 0 and its argument.
@@ -36,10 +36,14 @@ class Backoff:
         self._jitter: Final = jitter
         self._failures = 0
 
-    def pause(self, lasted: float, *, at_most: float = math.inf) -> float:
+    def reset(self) -> None:
+        """Begin anew: it worked."""
+        self._failures = 0
+
+    def pause(self, lasted: float = 0.0, *, at_most: float = math.inf) -> float:
         """Seconds to wait after an attempt that lasted so long."""
         if lasted >= self._timing.steady:
-            self._failures = 0
+            self.reset()
         # The exponent is bounded only so that it cannot overflow; the pause has its own bound.
         ceiling = self._timing.retry_min * 2.0 ** min(self._failures, 32)
         self._failures += 1

@@ -17,7 +17,7 @@ from ostraka_issuer.settings import IssuerSettings, load_settings
 
 from . import checks
 from .guard import CommandError, guarded
-from .options import HOME_DEFAULT, HomePath, Json, PasswordFromStdin
+from .options import HOME_DEFAULT, HomePath, Json, PasswordFromStdin, issuer_option
 from .output import Output
 from .passphrases import given_passphrase
 from .passwords import generate_password, read_password
@@ -35,15 +35,7 @@ class Profile(StrEnum):
 @guarded
 def init(
     home: HomePath = HOME_DEFAULT,
-    issuer: Annotated[
-        str | None,
-        typer.Option(
-            "--issuer",
-            envvar="OSTRAKA_ISSUER",
-            callback=checks.url,
-            help="Identifier of the issuer: the URL it is reached at.",
-        ),
-    ] = None,
+    issuer: Annotated[str | None, issuer_option("Identifier of the issuer: the URL it is reached at.")] = None,
     operator: Annotated[
         str | None,
         typer.Option(

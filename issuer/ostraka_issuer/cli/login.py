@@ -11,10 +11,9 @@ from ostraka_consumers.anchor import TrustAnchor
 from ostraka_issuer.api_client import ApiClient, IssuerRefused
 from ostraka_issuer.home import Home
 
-from . import checks
 from .exits import Exit
 from .guard import CommandError, guarded
-from .options import HOME_DEFAULT, HomePath, Json, PasswordFromStdin
+from .options import HOME_DEFAULT, HomePath, Json, PasswordFromStdin, issuer_option
 from .output import Output
 from .passwords import read_password
 from .session import Session
@@ -25,15 +24,7 @@ _OF_PROXIES = (502, 503, 504)
 @guarded
 def login(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The user's name.")],
-    issuer: Annotated[
-        str | None,
-        typer.Option(
-            "--issuer",
-            envvar="OSTRAKA_ISSUER",
-            callback=checks.url,
-            help="URL of the issuer. [default: as in HOME/anchor.json]",
-        ),
-    ] = None,
+    issuer: Annotated[str | None, issuer_option("URL of the issuer. [default: as in HOME/anchor.json]")] = None,
     audience: Annotated[
         list[str], typer.Option("--audience", help="Whom the token is for; repeat for more. [default: all]")
     ] = [],  # noqa: B006 - read only, and what typer asks for

@@ -1,7 +1,7 @@
 """Options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,6 +29,8 @@ KafkaAddress = Annotated[
 
 FeedTopic = Annotated[str, typer.Option("--topic", envvar="OSTRAKA_FEED_TOPIC", help="Topic of the feed.")]
 
+KAFKA_DEFAULT = "127.0.0.1:9092"
+
 AnchorPath = Annotated[
     Path | None,
     typer.Option(
@@ -45,3 +47,8 @@ Reason = Annotated[
 PasswordFromStdin = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password from the first line of standard input.")
 ]
+
+
+def issuer_option(help_text: str) -> Any:
+    """``--issuer``: what it is for differs, how it is given does not."""
+    return typer.Option("--issuer", envvar="OSTRAKA_ISSUER", callback=checks.url, help=help_text)

@@ -17,7 +17,7 @@ from ostraka_schemas.topics import FEED_TOPIC
 from .exits import Exit
 from .following import PATIENCE, follow
 from .guard import CommandError, exit_code_of, guarded
-from .options import HOME_DEFAULT, AnchorPath, FeedTopic, HomePath, Json, KafkaAddress, Patience
+from .options import HOME_DEFAULT, KAFKA_DEFAULT, AnchorPath, FeedTopic, HomePath, Json, KafkaAddress, Patience
 from .output import Output
 
 NO_AUDIENCE = "ostraka"
@@ -34,7 +34,7 @@ def verify(
         list[str], typer.Option("--audience", help="Who you are; repeat for more. [default: whom the token is for]")
     ] = [],  # noqa: B006
     anchor: AnchorPath = None,
-    kafka: KafkaAddress = "127.0.0.1:9092",
+    kafka: KafkaAddress = KAFKA_DEFAULT,
     topic: FeedTopic = FEED_TOPIC,
     patience: Patience = PATIENCE,
     home: HomePath = HOME_DEFAULT,

@@ -18,7 +18,7 @@ from ostraka_schemas.topics import FEED_TOPIC
 
 from .following import PATIENCE, follow
 from .guard import CommandError, guarded
-from .options import HOME_DEFAULT, AnchorPath, FeedTopic, HomePath, Json, KafkaAddress, Patience
+from .options import HOME_DEFAULT, KAFKA_DEFAULT, AnchorPath, FeedTopic, HomePath, Json, KafkaAddress, Patience
 from .output import Output
 from .sentences import describe
 
@@ -31,7 +31,7 @@ def watch(
     new_only: Annotated[bool, typer.Option("--new-only", help="Leave out what happened before.")] = False,
     count: Annotated[int | None, typer.Option("--count", min=1, help="End after so many records.")] = None,
     anchor: AnchorPath = None,
-    kafka: KafkaAddress = "127.0.0.1:9092",
+    kafka: KafkaAddress = KAFKA_DEFAULT,
     topic: FeedTopic = FEED_TOPIC,
     patience: Patience = PATIENCE,
     home: HomePath = HOME_DEFAULT,

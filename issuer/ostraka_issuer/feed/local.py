@@ -5,12 +5,13 @@ from collections.abc import Callable
 from random import Random
 from typing import Final
 
+from ostraka_consumers.sources._backoff import Backoff
 from ostraka_consumers.sources.base import FeedSink
 
 from ..errors import StoreUnavailable
-from ..limits import FEED_MEMORY, KAFKA_BACKOFF_FIRST, KAFKA_BACKOFF_MAX
-from .backoff import Backoff
+from ..limits import FEED_MEMORY
 from .follower import Follower, Followers
+from .patience import new_backoff
 
 _BREATH: Final = 32
 """After so many records (3 ms of verifying) the event loop gets a turn."""
@@ -40,7 +41,7 @@ class LocalSource:
     async def run(self, sink: FeedSink) -> None:
         """Deliver until cancelled."""
         follower = self._followers.open(memory=self._memory)
-        backoff = Backoff(KAFKA_BACKOFF_FIRST, KAFKA_BACKOFF_MAX, self._random)
+        backoff = new_backoff(self._random)
         self._beat_now()
         try:
             while True:
@@ -48,7 +49,7 @@ class LocalSource:
                     await self._deliver(follower, sink, backoff)
                 except StoreUnavailable as error:
                     sink.report(f"waiting: {error}")
-                    await asyncio.sleep(backoff.next())
+                    await asyncio.sleep(backoff.pause())
         finally:
             self._followers.close(follower)
 

@@ -5,12 +5,12 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Executable, func, insert, select, tuple_, update
 
+from ostraka_consumers.uninterrupted import uninterrupted
 from ostraka_schemas.records import Head, Position
 
 from ..limits import FEED_PAGE
 from ..store import Store
 from ..store.tables import FEED_RECORDS
-from ..uninterrupted import uninterrupted
 
 _T: Final = FEED_RECORDS.c
 _PLACE: Final = tuple_(_T.epoch, _T.seq)

@@ -31,14 +31,14 @@ from ostraka_schemas.records import Position
 
 from ..errors import FeedAheadError, FeedError, TopicMismatch
 from ..failpoints import hit
-from ..limits import FEED_PROMPT, KAFKA_BACKOFF_FIRST, KAFKA_BACKOFF_MAX, KAFKA_REQUEST, KAFKA_STOP
+from ..limits import FEED_PROMPT, KAFKA_REQUEST, KAFKA_STOP
 from ..settings import IssuerSettings
-from .backoff import Backoff
 from .delivery import Deliveries, TopicLost
 from .follower import Followers
 from .kafka import make_consumer, make_producer
 from .log import FeedLog, StoredRecord
 from .marks import Marks
+from .patience import new_backoff
 from .roots import Voices
 from .selfcheck import Findings, Landmark, find_again, read_topic
 from .topic import ensure_topic
@@ -89,7 +89,7 @@ class Publisher:
         self._voices = voices
         self._settings = settings
         self._connected = connected
-        self._backoff = Backoff(KAFKA_BACKOFF_FIRST, KAFKA_BACKOFF_MAX, random)
+        self._backoff = new_backoff(random)
         self._make = make
         self._landmark: Landmark | None = None
         self._floor = Position(1, 0)
@@ -129,7 +129,7 @@ class Publisher:
                 self._interrupted("the Kafka client gave up")
             except Exception as error:  # noqa: BLE001 - the library also leaks KeyError, AssertionError and others
                 self._interrupted(await self._explain(error), unexpected=error)
-            await asyncio.sleep(self._backoff.next())
+            await asyncio.sleep(self._backoff.pause())
 
     def _interrupted(self, reason: str, unexpected: Exception | None = None) -> None:
         known = unexpected is None or isinstance(unexpected, (KafkaError, OSError, TimeoutError, FeedError))

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
+from ostraka_consumers.uninterrupted import uninterrupted
 from ostraka_schemas.errors import SignatureMismatch, WireError
 from ostraka_schemas.jwk import VerificationKey
 from ostraka_schemas.root import (
@@ -16,7 +17,6 @@ from ostraka_schemas.root import (
 from ..errors import HomeError
 from ..store import Store
 from ..store.roots import StoredRoot, read_roots
-from ..uninterrupted import uninterrupted
 from .regime import Regime
 
 

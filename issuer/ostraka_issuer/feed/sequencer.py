@@ -29,6 +29,7 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import Connection
 
 from ostraka_consumers.clock import Clock
+from ostraka_consumers.uninterrupted import uninterrupted
 from ostraka_schemas.events import RootPublished
 from ostraka_schemas.jwk import SigningKey
 from ostraka_schemas.root import RootDocument, read_root_bytes, read_root_unverified
@@ -38,7 +39,6 @@ from ..failpoints import hit
 from ..limits import FEED_BATCH, FEED_BATCHES_TO_SETTLE, FEED_POLL, FEED_REFUSED
 from ..store import Store
 from ..store.roots import newest_placed, raw_of
-from ..uninterrupted import uninterrupted
 from . import intents
 from .intents import WaitingIntent
 from .log import StoredRecord, read_head

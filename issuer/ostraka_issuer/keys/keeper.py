@@ -3,9 +3,9 @@
 import asyncio
 import logging
 
+from ostraka_consumers.uninterrupted import uninterrupted
 from ostraka_issuer.errors import IssuerError
 from ostraka_issuer.limits import KEY_KEEPER_RETRY
-from ostraka_issuer.uninterrupted import uninterrupted
 
 from .ring import TokenKeys
 

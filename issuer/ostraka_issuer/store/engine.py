@@ -19,9 +19,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from ostraka_consumers.uninterrupted import uninterrupted
 from ostraka_issuer.errors import StoreUnavailable
 from ostraka_issuer.limits import DATABASE_CONNECTIONS, DATABASE_WAIT, STORE_TROUBLE
-from ostraka_issuer.uninterrupted import uninterrupted
 
 T = TypeVar("T")
 

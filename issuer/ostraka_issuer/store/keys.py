@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from sqlalchemy import insert, select, update
 
@@ -62,16 +62,7 @@ async def read_keys(tx: Transaction) -> tuple[TokenKeyRow, ...]:
     )
     return tuple(
         TokenKeyRow(
-            kid=row.kid,
-            alg=cast("Algorithm", row.alg),
-            state=cast("KeyState", row.state),
-            state_at=row.state_at,
-            state_txn=row.state_txn,
-            nbf=row.nbf,
-            exp=row.exp,
-            max_token_lifetime=row.max_token_lifetime,
-            created_at=row.created_at,
-            jwk=row.jwk,
+            **_columns_of(row),
             announced_at=row.announced_at,
             published=row.published_at is not None,
         )
@@ -81,20 +72,7 @@ async def read_keys(tx: Transaction) -> tuple[TokenKeyRow, ...]:
 
 async def insert_key(tx: Transaction, row: TokenKeyRow) -> None:
     """Add a key."""
-    await tx.execute(
-        insert(TOKEN_KEYS).values(
-            kid=row.kid,
-            alg=row.alg,
-            state=row.state,
-            state_at=row.state_at,
-            state_txn=row.state_txn,
-            nbf=row.nbf,
-            exp=row.exp,
-            max_token_lifetime=row.max_token_lifetime,
-            created_at=row.created_at,
-            jwk=row.jwk,
-        )
-    )
+    await tx.execute(insert(TOKEN_KEYS).values(_columns_of(row)))
 
 
 async def update_key(tx: Transaction, row: TokenKeyRow) -> None:
@@ -104,3 +82,8 @@ async def update_key(tx: Transaction, row: TokenKeyRow) -> None:
         .where(TOKEN_KEYS.c.kid == row.kid)
         .values(state=row.state, state_at=row.state_at, state_txn=row.state_txn, nbf=row.nbf, exp=row.exp)
     )
+
+
+def _columns_of(row: Any) -> dict[str, Any]:
+    """Those of the table itself, under the names that they have on both sides."""
+    return {column.name: getattr(row, column.name) for column in TOKEN_KEYS.columns}

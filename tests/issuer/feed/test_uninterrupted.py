@@ -3,10 +3,10 @@ import asyncio
 import pytest
 from sqlalchemy import Connection, func, select
 
+from ostraka_consumers.uninterrupted import uninterrupted
 from ostraka_issuer.errors import StoreUnavailable
 from ostraka_issuer.store import Store
 from ostraka_issuer.store.tables import INTENTS
-from ostraka_issuer.uninterrupted import uninterrupted
 from tests.issuer.feed.world import commit, new_sequencer, stored
 
 

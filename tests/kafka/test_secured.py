@@ -158,6 +158,20 @@ async def test_who_may_only_read_cannot_write_or_make_topics(secured: Secured, t
         await safe_stop(producer)
 
 
+async def test_without_a_right_to_the_snapshots_the_feed_is_read_all_the_same(
+    secured: Secured, topic_prefix: str
+) -> None:
+    topic = f"{topic_prefix}.feed"
+    await allow(secured.broker.bootstrap, "reader", topic, READER_MAY)
+    await create_topic(secured.broker.bootstrap, topic)
+    sink = RecordingSink()
+    async with running(secured.source(topic, secured.security("reader")), sink):
+        await sink.says("reading")
+        async with AIOKafkaProducer(bootstrap_servers=secured.broker.bootstrap) as producer:
+            await producer.send_and_wait(topic, b"a record", partition=0)
+        await sink.holds(b"a record")
+
+
 async def test_an_issuer_that_may_not_write_says_so_and_becomes_able_to(
     secured: Secured, access: dict[str, Any], tmp_path: Path, topic_prefix: str
 ) -> None:

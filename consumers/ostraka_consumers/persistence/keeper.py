@@ -175,16 +175,17 @@ class Keeper:
                 self._reading = False
 
         roots = await self._soon(self._store.read_roots)
-        snapshot, journal = await self._soon(self._store.read_snapshot), await self._soon(self._store.read_journal)
+        snapshot, journal = self._store.read_snapshot(), self._store.read_journal()
         try:
             replay = Replay(deliver, lambda: sink.position, roots)
             extent = await replay.run(lambda: self._soon(snapshot.batch), lambda: self._soon(journal.batch))
         finally:
-            self._later(snapshot, journal)
+            self._close_later(snapshot, journal)
         await self._soon(self._store.go_on, *extent)
         return extent
 
-    def _later(self, *readers: Reader) -> None:
+    def _close_later(self, *readers: Reader) -> None:
+        """Not at once: the thread may still be reading."""
         if self._thread is not None:
             for reader in readers:
                 self._thread.submit(reader.close)

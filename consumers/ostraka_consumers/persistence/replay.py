@@ -17,7 +17,7 @@ from .frames import Frame
 Batches = Callable[[], Awaitable[list[Frame]]]
 """Gives what comes next, and at the end nothing."""
 
-_ROOT_MISSING: Final = frozenset({"unknown_key", "wrong_epoch", "no_root_yet", "feed_key_expired"})
+_ROOT_MISSING: Final = frozenset({"unknown_key", "wrong_epoch", "no_root_yet", "root_missing", "feed_key_expired"})
 _TAKEN: Final = frozenset({Outcome.APPLIED, Outcome.ROOT, Outcome.DUPLICATE})
 
 

@@ -94,19 +94,11 @@ class Store:
             return [found.payload for found in reader.batch(ROOT_VERSIONS_MAX, bytes_max=None)]
 
     def read_snapshot(self) -> "Reader":
-        """The parts of the snapshot and the heartbeat that vouched for it.
-
-        Raises:
-            OSError
-        """
+        """The parts of the snapshot and the heartbeat that vouched for it."""
         return Reader(self._snapshot, frames.SNAPSHOT)
 
     def read_journal(self) -> "Reader":
-        """What took effect after that: records, and root documents that came alone.
-
-        Raises:
-            OSError
-        """
+        """What took effect after that: records, and root documents that came alone."""
         return Reader(self._records, frames.JOURNAL)
 
     def go_on(self, tail: Position | None, length: int, frames: int) -> None:
@@ -188,11 +180,13 @@ class Store:
 
 
 class Reader:
-    """A file that is read batch by batch. Closes itself at its end; a context manager for those who stop before."""
+    """A file that is read batch by batch; opened with the first one. A context manager, or ``close`` it."""
 
     def __init__(self, path: Path, mark: bytes) -> None:
-        self._file: BinaryIO | None = files.open_to_read(path)
-        self._frames: Iterator[frames.Frame] = iter(()) if self._file is None else frames.read(self._file, mark)
+        self._path: Final = path
+        self._mark: Final = mark
+        self._file: BinaryIO | None = None
+        self._frames: Iterator[frames.Frame] | None = None
 
     def batch(self, most: int = STATE_READ_FRAMES, *, bytes_max: int | None = STATE_READ_BYTES) -> list[frames.Frame]:
         """The next frames: at most so many, and hardly more than so many bytes; none at the end.
@@ -200,6 +194,9 @@ class Reader:
         Raises:
             OSError
         """
+        if self._frames is None:
+            self._file = files.open_to_read(self._path)
+            self._frames = iter(()) if self._file is None else frames.read(self._file, self._mark)
         found, size = [], 0
         for each in islice(self._frames, most):
             found.append(each)

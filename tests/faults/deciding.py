@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ostraka_consumers import TrustAnchor, VerificationError, Verifier
-from ostraka_consumers.sources import KafkaSource
+from ostraka_consumers.sources import HttpSource, KafkaSource
 from ostraka_consumers.sources.base import Source
 from ostraka_issuer.desk.ports import LOCALHOST
 from tests.support.offset_clock import OffsetClock
@@ -65,7 +65,7 @@ class Decider:
                 "head": None if head is None else [*head.position, head.hash.hex()],
                 "counters": dict(core.counters),
                 "alarms": list(status.alarms),
-                "sources": dict(status.sources),
+                "sources": {name: source.state for name, source in status.sources.items()},
                 "rss": _rss(),
             }
             self._writer.write(json.dumps(line).encode() + b"\n")
@@ -86,7 +86,17 @@ def _rss() -> int:
 
 
 def _sources(order: dict[str, Any]) -> list[Source]:
-    return [KafkaSource(order["kafka"], topic=order["topic"])]
+    sources: list[Source] = []
+    if order["kafka"] is not None:
+        sources.append(KafkaSource(order["kafka"], topic=order["topic"]))
+    if order["http"] is not None:
+        sources.append(HttpSource(order["http"]))
+    return sources
+
+
+async def _follow(verifier: Verifier) -> None:
+    await verifier.start()
+    await asyncio.Event().wait()
 
 
 async def run(order: dict[str, Any]) -> None:
@@ -100,15 +110,18 @@ async def run(order: dict[str, Any]) -> None:
         clock=OffsetClock(Path(order["clock"])),
         max_staleness=order["max_staleness"],
         ready_timeout=READY_TIMEOUT,
+        state_directory=order["state"],
     )
     decider = Decider(verifier, writer)
     tasks = [
-        asyncio.create_task(verifier.start()),
+        asyncio.create_task(_follow(verifier)),
         asyncio.create_task(decider.decide()),
         asyncio.create_task(decider.obey(reader)),
     ]
     try:
-        await asyncio.wait(tasks[1:], return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
     finally:
         for task in tasks:
             task.cancel()

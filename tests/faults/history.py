@@ -12,7 +12,8 @@ from tests.faults.deciding import ACCEPTED
 
 FRESH = "fresh"
 REVOKED = "revoked"
-WITHOUT_NEWS = frozenset({"stale", "not_ready"})
+NOT_READY = "not_ready"
+WITHOUT_NEWS = frozenset({"stale", NOT_READY})
 """Refusals that say nothing about the token: the verifier does not know enough."""
 WRONG_TIME = WITHOUT_NEWS | {"expired", "not_yet_valid"}
 """What a verifier may say whose clock is wrong, or whose issuer's is."""
@@ -129,14 +130,23 @@ def worst_accept(story: Story) -> float:
     return max([0.0, *late])
 
 
+def ready_at(history: History) -> float:
+    """When the verifier was ready for the first time."""
+    return next((moment.at for moment in history if moment.ready), float("inf"))
+
+
 def wrong_refusals(story: Story) -> list[str]:
-    """Refusals of good tokens: for a reason other than want of news, or for that where there was no fault."""
+    """Refusals of good tokens: for a reason other than want of news, or for that where there was no fault.
+
+    Who has never been ready yet has to refuse, and is only just starting.
+    """
     return [
         f"{name} refused {token}: {reason}"
         for name, history in story.histories.items()
         for stretch in stretches(history)
         for token, reason in stretch.moment.decisions.items()
         if token in story.steady and reason != ACCEPTED
+        if not (reason == NOT_READY and stretch.moment.at < ready_at(history))
         if not any(window.covers(name, stretch, reason) for window in story.windows)
     ]
 

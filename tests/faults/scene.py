@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,16 @@ from ostraka_issuer.api_client import Announced, ApiClient, IssuerRefused, Issue
 from ostraka_schemas import base64url
 from tests.faults.deciding import ACCEPTED
 from tests.faults.hall import Seat
-from tests.faults.history import FRESH, WITHOUT_NEWS, Moment, Revocation, Story, Window
-from tests.faults.proxy import Link
+from tests.faults.history import FRESH, WITHOUT_NEWS, Moment, Revocation, Story, Window, worst_accept
+from tests.faults.proxy import FAIR, Link
 from tests.faults.stage import ISSUER, Stage
 from tests.faults.waiting import until
 from tests.support.offset_clock import ClockDial
 from tests.support.stack import PASSWORD, IssuerHome, make_home, until_ready
 
+KAFKA = "kafka"
+HTTP = "http"
+BOTH = (KAFKA, HTTP)
 TOLERANCE = 10.0
 """What the promise allows beyond ``max_staleness``: clocks may differ by so much."""
 TOKEN_SECONDS = "900"
@@ -67,6 +70,7 @@ class Scene:
     revocations: list[Revocation] = field(default_factory=list)
     windows: list[Window] = field(default_factory=list)
     _operator: str = ""
+    _web: dict[str, Link] = field(default_factory=dict)
 
     # --- who plays ---------------------------------------------------------------------------------------------------
 
@@ -87,9 +91,26 @@ class Scene:
             self.issuer = None
 
     async def add_verifier(
-        self, name: str, *, link: str | None = None, offset: float = 0.0, limits: Mapping[str, int] | None = None
+        self,
+        name: str,
+        channels: Sequence[str] = (KAFKA,),
+        *,
+        link: str | None = None,
+        topic: str | None = None,
+        state: Path | None = None,
+        offset: float = 0.0,
+        limits: Mapping[str, int] | None = None,
     ) -> Player:
-        """Start a verifier behind the link of its name, or behind another; it is there, and not yet ready."""
+        """Start a verifier; it is there, and not yet ready.
+
+        Args:
+            channels: ``KAFKA``, ``HTTP`` or both.
+            link: behind which it is, if it is not the one of its name.
+            topic: that it reads, if it is not the feed's.
+            state: its state directory.
+            offset: how far its clock is off.
+            limits: of its process, by their names in ``resource``.
+        """
         clock = ClockDial(self.directory / f"{name}.clock", offset)
         known_as = f"{name}@{self.home.topic}"
         seat = self.stage.hall.seat(known_as)
@@ -97,8 +118,10 @@ class Scene:
             "name": known_as,
             "port": self.stage.hall.port,
             "anchor": str(self.home.path / "anchor.json"),
-            "kafka": self.stage.links[link or name].address,
-            "topic": self.home.topic,
+            "kafka": self.stage.links[link or name].address if KAFKA in channels else None,
+            "http": f"http://{(await self.web(link or name)).address}" if HTTP in channels else None,
+            "topic": topic or self.home.topic,
+            "state": None if state is None else str(state),
             "clock": str(clock.path),
             "max_staleness": self.max_staleness,
             "limits": dict(limits or {}),
@@ -185,6 +208,28 @@ class Scene:
         """The link of that name, to be made worse."""
         return self.stage.links[name]
 
+    async def web(self, name: str) -> Link:
+        """The link from the verifier of that name to the issuer's HTTP."""
+        if name not in self._web:
+            self._web[name] = Link(int(self.home.environment["OSTRAKA_HTTP_PORT"]))
+            await self._web[name].start()
+        return self._web[name]
+
+    def calm(self) -> None:
+        """Make every link fair again."""
+        self.stage.calm()
+        for link in self._web.values():
+            link.set(FAIR)
+
+    async def close(self) -> None:
+        """End everything that the scene has started."""
+        self.calm()
+        for name in self.players:
+            await self.end_verifier(name)
+        await self.end_issuer(signal.SIGKILL)
+        for link in self._web.values():
+            await link.stop()
+
     # --- how it ends -------------------------------------------------------------------------------------------------
 
     def head(self) -> tuple[int, int, str]:
@@ -219,6 +264,13 @@ class Scene:
             within,
         )
 
+    def accepted_for(self, name: str, *by: str) -> float:
+        """The most seconds after its revocation that a token was accepted by these verifiers, or by any."""
+        story = self.story()
+        histories = {who: history for who, history in story.histories.items() if not by or who in by}
+        revocations = [revocation for revocation in story.revocations if revocation.token == name]
+        return worst_accept(replace(story, histories=histories, revocations=revocations))
+
     def story(self) -> Story:
         """Everything to judge it by."""
         steady = frozenset(self.tokens) - self.attempted
@@ -236,7 +288,7 @@ async def open_scene(
     stage: Stage,
     directory: Path,
     *,
-    verifiers: Sequence[str] = ("v1", "v2", "v3"),
+    verifiers: Sequence[str] | Mapping[str, Sequence[str]] = ("v1", "v2", "v3"),
     max_staleness: float = 6.0,
     heartbeat: int = 1,
     offset: float = 0.0,
@@ -244,6 +296,7 @@ async def open_scene(
     """An issuer and verifiers, all ready; ended with the block.
 
     Args:
+        verifiers: their names, with their channels or else on Kafka alone.
         offset: how far the issuer's clock is off.
     """
     stage.calm()
@@ -263,12 +316,9 @@ async def open_scene(
         try:
             await scene.start_issuer()
             for name in verifiers:
-                await scene.add_verifier(name)
+                await scene.add_verifier(name, verifiers[name] if isinstance(verifiers, Mapping) else (KAFKA,))
             if verifiers:
                 await scene.healed()
             yield scene
         finally:
-            stage.calm()
-            for name in scene.players:
-                await scene.end_verifier(name)
-            await scene.end_issuer(signal.SIGKILL)
+            await scene.close()

@@ -1,6 +1,7 @@
 """The checks of the fault suite: each finds what it is there to find."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from tests.faults.deciding import ACCEPTED
 from tests.faults.history import (
@@ -77,6 +78,13 @@ def test_a_good_token_may_be_refused_for_want_of_news_within_a_fault_only() -> N
         Window(frozenset(), 1.5, 2.5),
     ):
         assert wrong_refusals(story(*history, windows=[window])) == ["v1 refused steady: stale"]
+
+
+def test_who_is_only_starting_may_refuse() -> None:
+    starting = replace(moment(1, {"steady": "not_ready"}), ready=False)
+    ready = moment(2, {"steady": ACCEPTED})
+    assert wrong_refusals(story(starting, ready)) == []
+    assert wrong_refusals(story(ready, moment(3, {"steady": "not_ready"}))) == ["v1 refused steady: not_ready"]
 
 
 def test_a_good_token_may_never_be_refused_for_another_reason() -> None:

@@ -17,9 +17,12 @@ import subprocess
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.support.offset_clock import OffsetClock
+
+if TYPE_CHECKING:
+    from ostraka_issuer.settings import IssuerSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 ANSWER_SECONDS = 60.0
@@ -39,10 +42,7 @@ def _child(order: dict[str, Any]) -> None:
 
 
 def _issuer(order: dict[str, Any]) -> None:
-    import uvicorn
-
     from ostraka_issuer import failpoints
-    from ostraka_issuer.http.app import create_app
     from ostraka_issuer.settings import load_settings
 
     os.environ.update(order["environment"])
@@ -50,8 +50,26 @@ def _issuer(order: dict[str, Any]) -> None:
     spec = order["failpoint"]
     signal.signal(signal.SIGUSR1, lambda *_: failpoints.arm(spec))
     settings = load_settings()
-    app = create_app(settings, clock=clock)
-    uvicorn.run(app, host=settings.http_host, port=settings.http_port, log_level="warning")
+    asyncio.run(_serve(settings, clock))
+
+
+async def _serve(settings: "IssuerSettings", clock: OffsetClock | None) -> None:
+    """What ``ostraka serve`` does, with another clock."""
+    from ostraka_issuer.http.app import create_app
+    from ostraka_issuer.http.server import Server, listen
+
+    def ended(error: Exception) -> None:
+        server.should_exit = True
+
+    app = create_app(settings, clock=clock, ended=ended)
+
+    def ending() -> None:
+        app.state.issuer.feed.channel.close()
+
+    server = Server(app, ending=ending)
+    with listen(settings.http_host, settings.http_port) as listener:
+        async with app.router.lifespan_context(app):
+            await server.serve(sockets=[listener])
 
 
 def main() -> None:

@@ -1,11 +1,12 @@
 """The rows of the table, a module for each kind of fault."""
 
-from tests.faults.rows import brokers, clocks, databases, disks, links, records, topics
+from tests.faults.rows import brokers, channels, clocks, databases, disks, links, records, topics
 from tests.faults.rows.base import Row
 
 ROWS: list[Row] = [
     *brokers.ROWS,
     *links.ROWS,
+    *channels.ROWS,
     *clocks.ROWS,
     *disks.ROWS,
     *records.ROWS,

@@ -64,7 +64,7 @@ async def set_while_cut_off(stage: Stage, directory: Path, scale: Scale) -> Resu
             await scene.revoke("victim")
             await asyncio.sleep(scale.max_staleness + 2)
             figures = [f"{names[name]:+.0f} s: accepted for {worst:.1f} s" for name, worst in _each_worst(scene)]
-            stage.calm()
+            scene.calm()
             for name in names:
                 scene.players[name].clock.set(0.0)
             await scene.healed()
@@ -114,7 +114,7 @@ async def _set_and_cut_off(scene: Scene, offset: float, victim: str) -> bool:
     scene.link("v1").set(HALF_OPEN)
     acknowledged = await scene.revoke(victim)
     await asyncio.sleep(scene.max_staleness + 1)
-    scene.stage.calm()
+    scene.calm()
     scene.clock.set(0.0)
     return acknowledged
 

@@ -67,7 +67,7 @@ async def cut_off_verifiers(stage: Stage, directory: Path, scale: Scale) -> Resu
             await scene.refused_everywhere("meanwhile", CONTROL)
             await asyncio.sleep(scale.max_staleness + scale.of(2, 15))
             healing = time.time()
-            stage.calm()
+            scene.calm()
             await scene.healed(within=60)
         await scene.refused_everywhere("meanwhile")
         return judge(
@@ -132,7 +132,7 @@ async def flapping(stage: Stage, directory: Path, scale: Scale) -> Result:
                     scene.link(name).set(FAIR if scene.link(name).weather == weather else weather)
                 await asyncio.sleep(1.0)
             rates = {name: scene.link(name).attempts_since(begin) / seconds for name in ("v1", "v2")}
-            stage.calm()
+            scene.calm()
             healed = await scene.healed(within=60)
         await scene.refused_everywhere("meanwhile")
         tried = ", ".join(f"{rate:.1f} ({WORDS[flaps[name]]})" for name, rate in rates.items())
@@ -159,7 +159,7 @@ async def slow_and_torn(stage: Stage, directory: Path, scale: Scale) -> Result:
             slow = await scene.refused_everywhere(victims[-1], "v1", within=60)
             await asyncio.sleep(max(0.0, scale.of(4, 60) - slow))
             tears = scene.link("v2").attempts_since(begin)
-            stage.calm()
+            scene.calm()
             healed = await scene.healed(within=60)
         await scene.refused_everywhere(victims[-1])
         return judge(
@@ -184,7 +184,7 @@ async def flipped_bytes(stage: Stage, directory: Path, scale: Scale) -> Result:
             await scene.refused_everywhere("meanwhile", "v3")
             await asyncio.sleep(scale.of(4, 60))
             flipped = [scene.link(name).flipped - count for name, count in before.items()]
-            stage.calm()
+            scene.calm()
             healed = await scene.healed(within=60)
         await scene.refused_everywhere("meanwhile")
         return judge(

@@ -5,10 +5,11 @@ from contextlib import AbstractContextManager
 from typing import Any, Final
 from unittest.mock import patch
 
-from ostraka_consumers.trust import freshness
+from ostraka_consumers.trust import freshness, roots, snapshot
 from ostraka_consumers.trust.chain import Chain, Place, Signed
 from ostraka_consumers.trust.core import TrustCore
-from ostraka_consumers.trust.cutoffs import Minted, Moment
+from ostraka_consumers.trust.cutoffs import Cutoffs, Minted, Moment, Narrowings
+from ostraka_consumers.trust.denylist import DenyList
 from ostraka_consumers.trust.effects import TrustState
 from ostraka_consumers.trust.freshness import Statement, Vouching
 from ostraka_consumers.trust.instant import Instant
@@ -18,7 +19,8 @@ from ostraka_consumers.trust.tokens import GenuineToken
 from ostraka_schemas import jws
 from ostraka_schemas.events import PublishedKey
 from ostraka_schemas.records import Head
-from ostraka_schemas.root import RootDocument
+from ostraka_schemas.root import RootDocument, read_root_unverified
+from ostraka_schemas.snapshots import SnapshotPart
 
 Breakage = Callable[[], AbstractContextManager[Any]]
 
@@ -111,6 +113,49 @@ def _cuts_off_too_much() -> AbstractContextManager[Any]:
     return patch.object(Minted, "before", before)
 
 
+def _goes_back_with_a_snapshot() -> AbstractContextManager[Any]:
+    take_part = TrustCore._take_part
+
+    def taken(self: TrustCore, part: SnapshotPart, raw: bytes, chain: Chain, *rest: Any) -> Receipt:
+        head = chain.head
+        if head is not None and part.head.position < head.position:
+            chain.jump(part.head)
+        return take_part(self, part, raw, chain, *rest)
+
+    return patch.object(TrustCore, "_take_part", taken)
+
+
+def _lets_a_snapshot_revoke_nothing() -> AbstractContextManager[Any]:
+    take = snapshot.take
+
+    def taken(gathered: snapshot.Gathering, state: TrustState) -> Any:
+        state.cutoffs, state.narrowings = Cutoffs(), Narrowings()
+        state.denied = DenyList(300)
+        gathered.states = [share.model_copy(update={"cutoffs": []}) for share in gathered.states]
+        return take(gathered, state)
+
+    return patch.object(snapshot, "take", taken)
+
+
+def _takes_part_of_a_snapshot() -> AbstractContextManager[Any]:
+    return patch.object(snapshot.Gathering, "is_whole", property(lambda self: True))
+
+
+def _takes_any_root() -> AbstractContextManager[Any]:
+    def judged(value: Any, current: RootDocument) -> RootDocument:
+        return read_root_unverified(value)
+
+    return patch.object(roots, "verify_next_root", judged)
+
+
+def _keeps_the_former_epoch() -> AbstractContextManager[Any]:
+    return patch.object(TrustState, "_open_epoch", lambda self, record, expires: None)
+
+
+def _believes_its_disk() -> AbstractContextManager[Any]:
+    return patch.object(TrustCore, "resume", lambda self, reached: None)
+
+
 BROKEN: Final[dict[str, tuple[Breakage, set[str]]]] = {
     "accepts without news": (
         lambda: patch.object(TrustCore, "check_staleness", lambda self, now, limit: None),
@@ -141,6 +186,18 @@ BROKEN: Final[dict[str, tuple[Breakage, set[str]]]] = {
         lambda: patch.object(TrustCore, "note_position", lambda self, token: None),
         {"withheld_and_unnoticed"},
     ),
+    "goes back with a snapshot": (_goes_back_with_a_snapshot, {"went_back"}),
+    "lets a snapshot revoke nothing": (
+        _lets_a_snapshot_revoke_nothing,
+        {"accepted_against_what_it_knows", "denied_and_accepted_again"},
+    ),
+    "takes part of a snapshot": (
+        _takes_part_of_a_snapshot,
+        {"accepted_against_what_it_knows", "skipped_or_lost", "wrongly_refused"},
+    ),
+    "takes any root document": (_takes_any_root, {"root_went_back", "bad_but_not_counted"}),
+    "keeps the former epoch": (_keeps_the_former_epoch, {"accepted_against_what_it_knows"}),
+    "believes its disk": (_believes_its_disk, {"decided_before_it_was_back", "fresh_without_cause"}),
     "calls itself fresh for too long": (
         lambda: patch.object(freshness, "FRESH_FOR", 30),
         {"fresh_without_cause"},

@@ -10,7 +10,7 @@ from .truth import Minted, Truth
 
 
 class Look(NamedTuple):
-    """A verifier's own words about itself."""
+    """A verifier's own words about itself; ``root`` is the version of the root document in force."""
 
     ready: bool
     freshness: str
@@ -18,6 +18,7 @@ class Look(NamedTuple):
     known: Position | None
     alarms: frozenset[str]
     counted: int
+    root: int
 
     @property
     def position(self) -> Position:
@@ -38,7 +39,8 @@ class Seen:
         now, vouched, known: the time it should judge by, the newest moment it may vouch for, the furthest position it
             has been shown; worked out by ``Ear``, which shares no code with it.
         stepped: somebody set its wall clock in this life.
-        tainted: something signed by a thief with the feed key came to it in this life.
+        tainted: something signed by a thief with the feed key came to it in this life, and no new epoch since.
+        pin: how far it was in an earlier life, as far as its disk knows.
         look: what it says of itself, afterwards.
     """
 
@@ -54,6 +56,7 @@ class Seen:
     known: Position
     stepped: bool
     tainted: bool
+    pin: Position | None
     look: Look
 
 
@@ -62,18 +65,23 @@ class Delivery(Seen):
     """Bytes were handed to it.
 
     Attributes:
-        kind: what they really were; ``bad`` is anything that no key in force has signed.
+        kind: what they really were; ``bad`` is anything that no key in force has signed, ``old root`` a root document
+            that claims to be an older version, whoever signed it.
         counted: by how much its counters grew.
         unchanged: for bad ones, whether everything that decisions rest on is as it was.
+        ahead: it is a heartbeat from the future.
         before: what it said of itself before.
     """
 
     raw: bytes
-    kind: Literal["record", "heartbeat", "stolen record", "stolen heartbeat", "bad"]
+    kind: Literal[
+        "record", "heartbeat", "part", "root", "stolen record", "stolen heartbeat", "stolen part", "bad", "old root"
+    ]
     outcome: str
     reason: str | None
     counted: int
     unchanged: bool
+    ahead: bool
     before: Look
 
 

@@ -2,19 +2,22 @@
 
 from typing import Any, Final, cast
 
-from ostraka_consumers import TrustAnchor, VerificationError, Verifier
+from ostraka_consumers import VerificationError, Verifier
+from ostraka_consumers.sources._policy import ROOT_MISSING
 from ostraka_consumers.sources.base import FeedSink
-from ostraka_schemas.records import Head
+from ostraka_consumers.trust.receipt import Receipt
+from ostraka_schemas.records import Head, Position
 from tests.support.fingerprint import state_fingerprint
 
 from .bus import Link
 from .clock import MachineClock, Time
+from .disk import Disk
 from .history import Decision, Delivery, History, Look, Seen
-from .names import ASKED, AUDIENCE, ISSUER, key
-from .oracle import Ear
-from .truth import Minted
+from .issuer import ANCHOR
+from .names import ASKED, AUDIENCE
+from .oracle import NOWHERE, Ear
+from .truth import Beat, Minted
 
-ANCHOR: Final = TrustAnchor(ISSUER, (key("root 1").public.thumbprint,))
 LOG, CHANNEL = "log", "second channel"
 _EXTRA: Final = frozenset({"records", "snapshots"})
 """Counters of what was applied; all others count what was brought."""
@@ -45,19 +48,30 @@ class Machine:
         self.life = -1
         self.start()
 
-    def start(self) -> None:
-        """Start the verifier anew: whatever it knew is gone."""
+    def start(self, disk: Disk | None = None) -> None:
+        """Start the verifier anew: whatever it knew is gone, but for what it finds on its disk."""
         self.life += 1
         self.verifier = Verifier(
             ANCHOR, audience=AUDIENCE, sources=[ByHand(LOG), ByHand(CHANNEL)], clock=self.clock, remember=self._remember
         )
-        # It decides once it is ready, as it would between ``start`` and ``stop``.
-        self.verifier._tasks = [cast("Any", None)]
         self.log: FeedSink = self.verifier._intakes[LOG]
         self.channel: FeedSink = self.verifier._intakes[CHANNEL]
+        self.reached: Position | None = None
         self.ear, self.tainted, self.stepped = Ear(), False, False
+        self._believed, self._epoch = set[bytes](), 0
+        self.pin: Position | None = None
         self._look = self._look_closely()
         self._history.seen.append(Seen("start", **self._context()))
+        if disk is not None:
+            disk.read_back(lambda raw: self._deliver(raw, self.verifier)[1], lambda: self.log.position)
+            self.pin = disk.position
+            self.verifier.core.resume(self.pin)
+            self.ear.begin_again()
+            self.look()
+        # From now on it decides once it is ready, as it would between ``start`` and ``stop``.
+        self.verifier._tasks = [cast("Any", None)]
+        self.disk = disk or Disk()
+        self.verifier.core._keep = self.disk.offer
 
     # --- what is seen ---
 
@@ -70,6 +84,7 @@ class Machine:
             core.known_head,
             frozenset(core.alarms),
             sum(count for name, count in core.counters.items() if name not in _EXTRA),
+            core.root_version,
         )
 
     def _context(self) -> dict[str, Any]:
@@ -86,6 +101,7 @@ class Machine:
             "known": self.ear.known,
             "stepped": self.stepped,
             "tainted": self.tainted,
+            "pin": self.pin,
             "look": self._look,
         }
 
@@ -107,6 +123,29 @@ class Machine:
         """Read the link, as a source does."""
         return [self.deliver(raw) for raw in self.link.read(most)]
 
+    def bring(self, raws: list[bytes], sink: FeedSink, roots: list[bytes]) -> None:
+        """Deliver as a source does that is told when a root document is missing: it brings them, and tries again."""
+        for raw in raws:
+            seen = self.deliver(raw, sink)
+            if seen.reason in ROOT_MISSING and self.bring_roots(sink, roots):
+                seen = self.deliver(raw, sink)
+            if sink is self.channel and seen.kind == "record" and seen.outcome != "refused":
+                self.reached = max(self.reached or NOWHERE, self._truth.records[raw].position or NOWHERE)
+
+    def ask(self) -> Position | None:
+        """Where the second channel goes on; if records are missing, it begins again after what is applied."""
+        if self.reached is None or self.channel.incomplete:
+            self.channel.report("connecting")
+            self.reached = self.channel.position
+        return self.reached
+
+    def bring_roots(self, sink: FeedSink, roots: list[bytes]) -> bool:
+        """Deliver the root documents after the one in force, in ascending order. Whether one was adopted."""
+        version = sink.root_version
+        for raw in roots[version:]:
+            self.deliver(raw, sink)
+        return sink.root_version > version
+
     def read_again(self) -> list[Delivery]:
         """Read the link from its beginning if records are known to be missing and there is nothing else to read."""
         if not self.log.incomplete or self.link.pending or self.link.frozen:
@@ -116,9 +155,13 @@ class Machine:
 
     def deliver(self, raw: bytes, sink: FeedSink | None = None) -> Delivery:
         """Hand bytes to the verifier, as what the log brings or whatever else brought them."""
+        return self._deliver(raw, sink or self.log)[0]
+
+    def _deliver(self, raw: bytes, sink: FeedSink | Verifier) -> tuple[Delivery, Receipt]:
         before, kind = self._look, self._kind(raw)
-        state = state_fingerprint(self.verifier) if kind == "bad" else None
-        receipt = (sink or self.log).deliver(raw)
+        state = state_fingerprint(self.verifier) if kind in ("bad", "old root") else None
+        ahead = raw in self._truth.beats and self.ear.is_from_the_future(self._truth.beats[raw].iat, self.clock.now())
+        receipt = sink.deliver(raw)
         unchanged = state is None or state == state_fingerprint(self.verifier)
         self._look = self._look_closely()
         self._listen(raw, kind, receipt.outcome.value, before)
@@ -131,33 +174,54 @@ class Machine:
             reason=receipt.reason,
             counted=self._look.counted - before.counted,
             unchanged=unchanged,
+            ahead=ahead,
             before=before,
         )
         self._history.seen.append(seen)
-        return seen
+        return seen, receipt
 
     def _kind(self, raw: bytes) -> Any:
-        truth = self._truth
+        truth, stolen = self._truth, self._truth.stolen
         if raw in truth.records:
             return "record"
         if raw in truth.beats:
             return "heartbeat"
-        if raw in truth.stolen:
+        if raw in truth.parts:
+            return "part"
+        if raw in truth.roots:
+            return "root" if truth.roots[raw].version > self._look.root else "old root"
+        if raw in truth.forged_roots and truth.forged_roots[raw] <= self._look.root:
+            return "old root"
+        if raw in self._believed or (raw in stolen.records and self._is_named(*stolen.records[raw])):
             return "stolen record"
-        return "stolen heartbeat" if raw in truth.stolen_beats else "bad"
+        for kind, signed in (("stolen heartbeat", stolen.beats), ("stolen part", stolen.parts)):
+            if raw in signed and self._is_named(signed[raw].head, signed[raw].signer):
+                return kind
+        return "bad"
+
+    def _is_named(self, head: Head, signer: int) -> bool:
+        """Whether the root document in force names a feed key, for that epoch."""
+        root = self._truth.named.get(self._look.root)
+        return root is not None and signer in root.feed and head.position.epoch == root.epoch
 
     def _listen(self, raw: bytes, kind: str, outcome: str, before: Look) -> None:
+        truth = self._truth
+        root = truth.named.get(self._look.root)
+        if before.root and root is not None and root.epoch > self._epoch:
+            self.tainted = False  # whatever the thief said of the former epoch, it is over
+            self.ear.begin_again()
+        if root is not None:
+            self._epoch = root.epoch
         if kind.startswith("stolen"):
             self.tainted = True
-        if before.head is None and self._look.head is None:
-            return  # nothing can be believed before the root document
-        if kind == "record":
-            position = self._truth.records[raw].position
-            assert position is not None
+            if kind == "stolen record" and outcome != "refused":
+                self._believed.add(raw)
+        if kind == "record" and (position := truth.records[raw].position) and outcome != "refused":
             self.ear.known = max(self.ear.known, position)
-        elif kind in ("heartbeat", "stolen heartbeat") and outcome != "equivocation":
-            beats = self._truth.beats if kind == "heartbeat" else self._truth.stolen_beats
-            self.ear.hear(beats[raw], self.clock.now())
+        elif kind.endswith("heartbeat") and outcome != "equivocation":
+            beat: Beat = truth.beats[raw] if kind == "heartbeat" else truth.stolen.beats[raw]
+            if self._is_named(beat.head, beat.signer):
+                self.ear.hear(beat, self.clock.now())
 
     # --- what is asked of it ---
 
@@ -172,8 +236,8 @@ class Machine:
         else:
             said = "ok"
             allowed = tuple(permission for permission in ASKED if grant.allows(permission))
-            if not token.wrong:
-                self.ear.known = max(self.ear.known, token.fv)
+        if said in ("ok", "stale", "revoked", "expired", "not_yet_valid") and not token.wrong:
+            self.ear.known = max(self.ear.known, token.fv)  # it was read, so it has betrayed how far the feed goes
         self._look = self._look_closely()
         seen = Decision(
             "decision",

@@ -11,34 +11,60 @@ from ostraka_schemas.records import Position
 from .truth import Beat, Change, Minted
 
 TOLERANCE = 10
+AGREED_FOR = 60
 NOWHERE = Position(0, 0)
 
 
 class Ear:
-    """What one verifier was told in one life."""
+    """What one verifier was told in one life.
+
+    Three rules of time: it is the wall clock, but never before a heartbeat's time and what went by since. A heartbeat
+    is from the future if it is further ahead of the wall clock than clocks may differ, the wall clock being taken as it
+    ran on since the heartbeats before. Once wall clock and heartbeats have agreed for a minute, only they count.
+    """
 
     def __init__(self) -> None:
-        self._lead = float("-inf")
+        self._lead = self._steady = float("-inf")
+        self._newest = (0, NOWHERE)
+        self._agreed_since: float | None = None
         self._beats: list[Beat] = []
         self.known = NOWHERE
-        self.told_of_the_future = False
 
     def now(self, at: Instant) -> float:
-        """Time is the wall clock, but never before a heartbeat's time and what went by since."""
+        """The time it should judge by."""
         return max(at.wall, self._lead + at.monotonic)
 
+    def is_from_the_future(self, iat: int, at: Instant) -> bool:
+        """Whether a heartbeat counts for nothing."""
+        return iat > max(at.wall, self._steady + at.monotonic) + TOLERANCE
+
     def hear(self, beat: Beat, at: Instant) -> None:
-        """A genuine heartbeat came. From further ahead than clocks may differ it counts for nothing."""
-        if beat.iat > self.now(at) + TOLERANCE:
-            self.told_of_the_future = True
+        """A genuine heartbeat came. One that is older than the newest tells nothing."""
+        if self.is_from_the_future(beat.iat, at) or (beat.iat, beat.head.position) <= self._newest:
             return
-        self._lead = max(self._lead, beat.iat - at.monotonic)
+        self._newest = beat.iat, beat.head.position
+        self._steady = max(self._steady, at.wall - at.monotonic)
+        if abs(at.wall - beat.iat) > TOLERANCE:
+            self._agreed_since = None
+        elif self._agreed_since is None:
+            self._agreed_since = at.monotonic
+        agreed = self._agreed_since is not None and at.monotonic - self._agreed_since >= AGREED_FOR
+        self._lead = beat.iat - at.monotonic if agreed else max(self._lead, beat.iat - at.monotonic)
         self._beats.append(beat)
         self.known = max(self.known, beat.head.position)
 
+    def begin_again(self) -> None:
+        """What came so far was a copy, or of a former epoch: it has shown the time, and vouches for nothing."""
+        self._beats.clear()
+        self._newest = (0, NOWHERE)
+
     def vouched(self, position: Position) -> int | None:
-        """The latest time that a heartbeat names whose head is reached."""
-        return max((beat.iat for beat in self._beats if beat.head.position <= position), default=None)
+        """The latest time that a heartbeat of this epoch names whose head is reached."""
+        epoch = position.epoch
+        return max(
+            (beat.iat for beat in self._beats if beat.head.position <= position and beat.head.position.epoch == epoch),
+            default=None,
+        )
 
 
 def covers(pattern: str, permission: str) -> bool:
@@ -58,6 +84,8 @@ def is_older(token: Minted, change: Change) -> bool:
 
 def kills(change: Change, token: Minted) -> bool:
     """Whether the token is dead once the change is known."""
+    if change.root is not None:
+        return token.fv.epoch < change.root.epoch
     match change.kind:
         case "token" | "tokens":
             return change.who == token.jti
@@ -90,10 +118,11 @@ def carries(token: Minted, permission: str) -> bool:
     return any(covers(pattern, permission) for pattern in token.permissions)
 
 
-def key_state(changes: Iterable[Change], number: int) -> str | None:
-    """The state of a token key after these changes; compromised stays compromised as long as it is named at all."""
-    states = [dict(entry.split(":") for entry in change.what) for change in changes if change.kind == "keys"]
-    if not states or str(number) not in states[-1]:
+def key_state(changes: Iterable[Change], number: int, epoch: int) -> str | None:
+    """The state of a token key after these changes; an epoch begins without keys, and compromised stays compromised."""
+    sets = [c for c in changes if c.kind == "keys"]
+    states = [dict(entry.split(":") for entry in change.what) for change in sets]
+    if not sets or sets[-1].position is None or sets[-1].position.epoch != epoch or str(number) not in states[-1]:
         return None
     return "compromised" if any(s.get(str(number)) == "compromised" for s in states) else states[-1][str(number)]
 

@@ -26,7 +26,8 @@ class Schedule(NamedTuple):
         channel: whether the second channel works at the beginning.
         hold: how many records a verifier may hold that came before their turn.
         remember: how many tokens a verifier remembers.
-        thief: somebody holds the feed key.
+        thief: somebody holds the first feed key.
+        room: bytes of state in one part of a snapshot.
     """
 
     seed: int
@@ -36,6 +37,7 @@ class Schedule(NamedTuple):
     hold: int
     remember: int
     thief: bool
+    room: int
     steps: tuple[Step, ...]
 
 
@@ -73,6 +75,12 @@ _WEIGHTS: Final[dict[str, int]] = {
     "pause": 4,
     "step clock": 1,
     "right clock": 1,
+    "snapshot": 3,
+    "change root": 1,
+    "new epoch": 1,
+    "bring roots": 1,
+    "bring snapshot": 1,
+    "forged root": 2,
 }
 _MOODS: Final[tuple[dict[str, int], ...]] = (
     {},
@@ -83,9 +91,11 @@ _MOODS: Final[tuple[dict[str, int], ...]] = (
     {"step clock": 8, "right clock": 4, "pause": 8},
     {"rotate": 14, "compromise": 4, "pause": 8},
     {"restart": 6, "retention": 6, "ask old": 8, "refill": 3},
+    {"change root": 8, "new epoch": 4, "bring roots": 5, "forged root": 6, "snapshot": 6, "bring snapshot": 5},
+    {"snapshot": 14, "bring snapshot": 10, "restart": 6, "drop": 6, "retention": 6, "ask old": 6},
     {"revoke": 14, "present all": 8, "pause": 8, "mint": 12},
 )
-_THIEVING: Final = {"stolen record": 6, "stolen heartbeat": 8, "stolen fork": 3}
+_THIEVING: Final = {"stolen record": 6, "stolen heartbeat": 8, "stolen fork": 3, "stolen snapshot": 3, "new epoch": 3}
 
 
 def _motifs() -> tuple[Callable[[Callable[[], int]], list[Step]], ...]:
@@ -95,6 +105,30 @@ def _motifs() -> tuple[Callable[[Callable[[], int]], list[Step]], ...]:
         return Step(kind, *numbers)
 
     return (
+        lambda n: [
+            step("withhold", v := n()),
+            step("revoke", n(), 0),
+            step("revoke", n(), 0),
+            step("tick"),
+            step("snapshot"),
+            step("bring snapshot", v, 4 * n()),
+            step("present", v),
+        ],
+        lambda n: [
+            step("new epoch"),
+            step("tick"),
+            step("mint", n()),
+            step("present all"),
+            step("revoke", n()),
+            step("tick"),
+        ],
+        lambda n: [
+            step("snapshot"),
+            step("restart", v := n()),
+            step("bring snapshot", v),
+            step("beat"),
+            step("read", v),
+        ],
         lambda n: [step("mint", n()), step("tick"), step("present", n(), 0), step("revoke", n(), 0), step("tick")],
         lambda n: [
             step("freeze", v := n()),
@@ -173,5 +207,6 @@ def make(seed: int) -> Schedule:
         hold=4 if draw() < 0.2 else 1_024,
         remember=(0, 3, 1_000)[int(draw() * 3)],
         thief=thief,
+        room=700 if draw() < 0.5 else 100_000,
         steps=tuple(steps),
     )

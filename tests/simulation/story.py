@@ -43,14 +43,23 @@ class Story:
     @staticmethod
     def name(raw: bytes, truth: Truth) -> str:
         """What these bytes are."""
+        stolen = truth.stolen
         if raw in truth.records:
             return f"record {truth.records[raw]}"
-        if raw in truth.beats or raw in truth.stolen_beats:
-            thief = "" if raw in truth.beats else "the thief's "
-            beat = truth.beats.get(raw) or truth.stolen_beats[raw]
-            return f"{thief}heartbeat of t={beat.at:.0f} (iat {beat.iat}) for {beat.head.position}"
-        if raw in truth.stolen:
-            return f"the thief's record {truth.stolen[raw].position}"
+        for beats, whose in ((truth.beats, ""), (stolen.beats, "the thief's ")):
+            if raw in beats:
+                beat = beats[raw]
+                return f"{whose}heartbeat of t={beat.at:.0f} (iat {beat.iat}) for {beat.head.position}"
+        for parts, whose in ((truth.parts, ""), (stolen.parts, "the thief's ")):
+            if raw in parts:
+                part = parts[raw]
+                return f"{whose}part {part.part} of {part.parts} of a snapshot at {part.head.position}"
+        if raw in truth.roots:
+            return f"root document {truth.roots[raw].version}"
+        if raw in truth.forged_roots:
+            return f"a forged root document that claims to be version {truth.forged_roots[raw]}"
+        if raw in stolen.records:
+            return f"the thief's record {stolen.records[raw][0].position}"
         return f"{len(raw)} bad bytes"
 
 
@@ -59,6 +68,8 @@ def _moved(before: Look | None, after: Look) -> str:
     was = NOWHERE if before is None else before.position
     if after.position != was:
         parts.append(f"head {after.position}")
+    if before is not None and before.root and before.root != after.root:
+        parts.append(f"root document {after.root}")
     if before is None or before.freshness != after.freshness:
         parts.append(after.freshness)
     if after.ready and not (before and before.ready):

@@ -5,8 +5,9 @@ from random import Random
 from typing import Final
 from unittest.mock import patch
 
+from ostraka_consumers.sources._policy import ROOT_MISSING
 from ostraka_schemas.limits import MAX_STALENESS
-from ostraka_schemas.records import Head, record_hash
+from ostraka_schemas.records import Head, Position
 
 from . import hostile
 from .clock import MachineClock, Time
@@ -15,12 +16,16 @@ from .issuer import Issuer
 from .machine import Machine
 from .mint import WRONGS, mint
 from .names import CLIENTS, PERMISSIONS, SESSIONS, SUBJECTS
+from .oracle import TOLERANCE
+from .roots import travelling
 from .schedule import JUMPS, PAUSES, Schedule, Step
 from .story import Story
-from .truth import Beat, Change, Minted, Truth
+from .truth import Change, Minted, Truth
 
 HEARTBEAT: Final = 5
 REVOKES: Final = ("token", "subject", "permission", "session", "narrow", "tokens", "client", "token", "everyone")
+AHEAD_MAX: Final = 8.0
+"""Seconds by which the time of a verifier may be ahead if it is to be FRESH from one heartbeat to the next."""
 RECENT: Final = 5
 """Tokens that steps choose from: the newest ones."""
 ASKED_AT_ONCE: Final = 50
@@ -55,7 +60,10 @@ class World:
 
     def play(self) -> History:
         """Play every step, then heal the network and let time pass."""
-        with patch("ostraka_consumers.trust.chain.HOLD_MAX_RECORDS", self.schedule.hold):
+        with (
+            patch("ostraka_consumers.trust.chain.HOLD_MAX_RECORDS", self.schedule.hold),
+            patch("ostraka_schemas.snapshots._ROOM", self.schedule.room),
+        ):
             for number, step in enumerate(self.schedule.steps):
                 self._begin(number)
                 self._tell(step.kind, self._steps[step.kind](step))
@@ -72,9 +80,9 @@ class World:
         if self.story is not None:
             self.story.tell(self.time.now, kind, what, self.history)
 
-    def _publish(self, raw: bytes, record: bool) -> None:
+    def _publish(self, raw: bytes, heartbeat: bool) -> None:
         for machine in self.machines:
-            machine.link.publish(raw, record=record)
+            machine.link.publish(raw, record=not heartbeat)
 
     def _machine(self, number: int) -> Machine:
         return self.machines[number % len(self.machines)]
@@ -96,19 +104,35 @@ class World:
 
     def _sources(self) -> None:
         for machine in self.machines:
-            machine.read()
-            machine.read_again()
+            seen = len(self.history.seen)
+            self._read(machine)
             if self.channel and self.issuer.up:
                 self._answer(machine)
-            machine.look()
+            if len(self.history.seen) == seen:
+                machine.look()
+
+    def _read(self, machine: Machine, most: int = 1_000) -> None:
+        """What the source of the log does: it reads, and where a root document is missing it looks for it."""
+        read = machine.read(most) + machine.read_again()
+        link = machine.link
+        if link.frozen or link.withholding:
+            return
+        if any(seen.reason in ROOT_MISSING for seen in read) and machine.bring_roots(machine.log, self._root_documents):
+            link.rewind()
+            machine.read()
+
+    @property
+    def _root_documents(self) -> list[bytes]:
+        return [travelling(root) for root in self.issuer.roots]
 
     def _answer(self, machine: Machine) -> None:
-        """The second channel: what follows what the verifier has, and then the newest heartbeat."""
-        applied = 0 if machine.head is None else machine.head.position.seq
-        for raw in self.issuer.feed[applied : applied + ASKED_AT_ONCE]:
-            machine.deliver(raw, machine.channel)
-        if self.issuer.beats:
-            machine.deliver(self.issuer.beats[-1], machine.channel)
+        """The second channel: a snapshot if there is need, what follows, and then the newest heartbeat."""
+        sink, roots = machine.channel, self._root_documents
+        if sink.wants_snapshot:
+            machine.bring_roots(sink, roots)
+            machine.bring(self.issuer.parts, sink, roots)
+        machine.bring(self.issuer.after(machine.ask())[:ASKED_AT_ONCE], sink, roots)
+        machine.bring(self.issuer.beats[-1:], sink, roots)
 
     def do_beat(self, step: Step) -> str | None:
         if not self.issuer.up:
@@ -185,6 +209,16 @@ class World:
         change = self.issuer.compromise() if self.issuer.up else None
         return None if change is None else f"the issuer commits: {change}"
 
+    def do_change_root(self, step: Step) -> str | None:
+        flags = {"root_key": step.a % 2 == 0, "feed_key": step.b % 2 == 0, "both": step.c % 2 == 0}
+        change = self.issuer.change_root(epoch=False, **flags) if self.issuer.up else None
+        return None if change is None else f"the operators sign a root document: {change.root}"
+
+    def do_new_epoch(self, step: Step) -> str | None:
+        root_key = step.a % 2 == 0
+        change = self.issuer.change_root(epoch=True, root_key=root_key, feed_key=True) if self.issuer.up else None
+        return None if change is None else f"the operators open a new epoch: {change.root}"
+
     def do_refill(self, step: Step) -> str | None:
         """The issuer finds its topic empty or cut, and sends everything again."""
         if not self.issuer.up:
@@ -227,8 +261,7 @@ class World:
 
     def do_read(self, step: Step) -> str:
         machine = self._machine(step.a)
-        machine.read(1 + step.b % 4 if step.c % 2 else 1_000)
-        machine.read_again()
+        self._read(machine, 1 + step.b % 4 if step.c % 2 else 1_000)
         return f"v{machine.who + 1} reads"
 
     def do_ask(self, step: Step) -> str | None:
@@ -243,18 +276,60 @@ class World:
             return None
         machine = self._machine(step.a)
         raw = self.issuer.beats[step.b % len(self.issuer.beats)]
-        for record in self.issuer.feed[: self.truth.beats[raw].head.position.seq]:
-            machine.deliver(record, machine.channel)
-        machine.deliver(raw, machine.channel)
-        return f"v{machine.who + 1} is answered by an old copy, at {self.truth.beats[raw].head.position}"
+        head = self.truth.beats[raw].head.position
+        records = self.issuer.after(None)
+        old = [record for record in records if (at := self.truth.records[record].position) and at <= head]
+        if step.c % 2:
+            old = self._old_parts(head) + old[step.c % 7 :]
+        machine.bring([*old, raw], machine.channel, self._root_documents if step.c % 3 else [])
+        return f"v{machine.who + 1} is answered by an old copy, at {head}"
+
+    def _old_parts(self, until: Position) -> list[bytes]:
+        """The newest snapshot up to there."""
+        heads = [part.head.position for part in self.truth.parts.values() if part.head.position <= until]
+        return [raw for raw, part in self.truth.parts.items() if heads and part.head.position == max(heads)]
+
+    def do_snapshot(self, step: Step) -> str | None:
+        """The issuer sends a snapshot; sometimes parts of it are lost on the way."""
+        if not self.issuer.up:
+            return None
+        self.issuer.sequence()
+        self.issuer.snapshot()
+        return f"the issuer sends a snapshot in {len(self.issuer.parts)} parts at {self.issuer.head}"
+
+    def do_bring_snapshot(self, step: Step) -> str | None:
+        machine, parts = self._machine(step.a), list(self.issuer.parts)
+        if not parts:
+            return None
+        Random(step.b).shuffle(parts)
+        if step.b % 4 == 0:
+            parts.pop()
+        roots = self._root_documents
+        if step.c % 4:
+            machine.bring_roots(machine.channel, roots)
+        machine.bring(parts, machine.channel, roots if step.c % 3 else [])
+        return f"v{machine.who + 1} is given {len(parts)} of {len(self.issuer.parts)} parts of the newest snapshot"
+
+    def do_bring_roots(self, step: Step) -> str | None:
+        """Root documents come by themselves, too early, again, or some of them only."""
+        documents = self._root_documents
+        if not documents:
+            return None
+        machine = self._machine(step.a)
+        for raw in documents[step.b % len(documents) :]:
+            machine.deliver(raw, machine.channel)
+        return f"v{machine.who + 1} is given root documents from version {step.b % len(documents) + 1}"
 
     def do_restart(self, step: Step) -> str:
         machine = self._machine(step.a)
         if step.b % 2:
             machine.clock.reboot(float(step.c % 1_000))
-        machine.start()
-        machine.link.rewind()
-        return f"v{machine.who + 1} starts anew"
+        disk, what = machine.disk, ("its disk", "no disk", "an older copy of its disk", "a damaged disk")[step.c % 4]
+        found = (disk, None, disk.older(step.b), disk.damaged(step.b))[step.c % 4]
+        machine.start(found)
+        if found is None or step.b % 3:
+            machine.link.rewind()
+        return f"v{machine.who + 1} starts anew with {what}"
 
     # --- the bus ---
 
@@ -290,6 +365,14 @@ class World:
         name = list(hostile.ROGUES)[step.b % len(hostile.ROGUES)]
         self._machine(step.a).link.insert(hostile.ROGUES[name](self.issuer, Random(step.c)), step.c)
         return f"somebody sends {name} to v{step.a % len(self.machines) + 1}"
+
+    def do_forged_root(self, step: Step) -> str | None:
+        if not self.issuer.roots:
+            return None
+        raw, version = hostile.forged_root(self.issuer, step.b)
+        self.truth.forged_roots[raw] = version
+        self._machine(step.a).link.insert(raw, step.c)
+        return f"somebody sends v{step.a % len(self.machines) + 1} a forged root document of version {version}"
 
     def do_retention(self, step: Step) -> str:
         gone = self._machine(step.a).link.forget(1 + step.b % 12)
@@ -358,59 +441,90 @@ class World:
         """Another content for a position that the issuer has filled."""
         if len(self.issuer.feed) < 3:
             return None
-        changes = [change for change in self.truth.records.values() if change.position is not None]
-        before = changes[1 + step.b % (len(changes) - 2)]
+        changes = list(self.truth.records.values())
+        before = changes[step.b % (len(changes) - 1)]
         assert before.position is not None
-        return self._steal(self._machine(step.a), Head(before.position, record_hash(before.raw)), step)
+        return self._steal(self._machine(step.a), Head(before.position, self.truth.hashes[before.position]), step)
 
     def _steal(self, machine: Machine, head: Head, step: Step) -> str:
         raw, after = hostile.stolen_record(self.issuer, head, step.c)
-        if raw not in self.truth.records:
-            self.truth.stolen[raw] = after
+        self.truth.stolen.records[raw] = (after, hostile.STOLEN)
         machine.link.insert(raw, step.b)
         return f"the thief sends v{machine.who + 1} a record of his own at {after.position}"
 
     def do_stolen_heartbeat(self, step: Step) -> str | None:
-        """Beat for the verifier's head, so that it believes it has everything; now or as far ahead as it goes."""
+        """Beat for the verifier's head, so that it believes it has everything; now, or as far ahead as it takes."""
         machine = self._machine(step.a)
         if machine.head is None:
             return None
         iat = self.issuer.now + (0, 0, 5, 9)[step.b % 4]
-        raw = hostile.stolen_heartbeat(self.issuer, machine.head, iat)
-        self.truth.stolen_beats[raw] = Beat(iat, machine.head, self.time.now)
+        if step.b % 5 == 0:
+            iat = int(machine.ear.now(machine.clock.now())) + TOLERANCE
+        self._beat_for(machine, machine.head, iat)
+        return f"the thief beats for v{machine.who + 1} at {machine.head.position}, iat {iat}"
+
+    def _beat_for(self, machine: Machine, head: Head, iat: int) -> None:
+        raw, beat = hostile.stolen_heartbeat(self.issuer, head, iat)
+        self.truth.stolen.beats[raw] = beat
         machine.deliver(raw)
-        return f"the thief beats for v{machine.who + 1} at {machine.head.position}"
+
+    def do_stolen_snapshot(self, step: Step) -> str | None:
+        """A snapshot somewhat further on in which nothing is revoked, and a heartbeat that vouches for it."""
+        machine = self._machine(step.a)
+        if machine.head is None:
+            return None
+        epoch, seq = machine.head.position
+        head = Head(Position(epoch, seq + 1 + step.b % 4), bytes([step.b % 256]) * 32)
+        raw, part = hostile.stolen_part(self.issuer, head)
+        self.truth.stolen.parts[raw] = part
+        machine.deliver(raw)
+        self._beat_for(machine, head, self.issuer.now)
+        return f"the thief gives v{machine.who + 1} a snapshot of his own at {head.position}"
 
     # --- the end ---
 
     def _heal(self) -> None:
-        """Everything works again: clocks are right, nothing is lost, both channels are open. Then time passes."""
+        """Everything works again: clocks are right, nothing is lost, both channels are open. Then time passes.
+
+        If a feed key was stolen, the operators have opened a new epoch with another one.
+        """
         for machine in self.machines:
             machine.clock.set_right()
             machine.stepped = True
         self.issuer.clock.set_right()
         self.issuer.up, self.channel = True, True
         # A clock that was fast has signed the future; until that has come, nothing newer can be said.
-        ahead = self.truth.signed_until - self.issuer.now
-        if ahead > 0:
-            self.time.advance(ahead)
+        self.time.advance(max(0, self.truth.signed_until - self.issuer.now))
+        self.issuer.sequence()
+        if self.schedule.thief:
+            self.issuer.change_root(epoch=True, root_key=False, feed_key=True)
         self.issuer.relay()
+        self.issuer.snapshot()
         for machine in self.machines:
             machine.link.heal(self.truth.sent)
-            if self._needs_a_restart(machine):
-                machine.start()
-        self.time.advance(HEARTBEAT)
-        self.issuer.relay()
+        self._let_time_pass()
+        if any(self._is_ahead(machine) for machine in self.machines):
+            # Clocks that were fast have pushed its time ahead: it believes again what agrees for a minute.
+            for _ in range(14):
+                self.do_tick(Step("tick"))
+            self.time.advance(1)
+        self._tell("heal", "the network heals; the issuer sends everything and beats; time passes")
+        self._last_words()
+
+    @staticmethod
+    def _is_ahead(machine: Machine) -> bool:
+        at = machine.clock.now()
+        return machine.ear.now(at) > at.wall + AHEAD_MAX
+
+    def _let_time_pass(self) -> None:
+        """A heartbeat interval, and a second."""
+        for _ in range(2):
+            self.time.advance(HEARTBEAT / 2)
+            if any(machine.head != self.issuer.head for machine in self.machines):
+                self._sources()
         self.issuer.beat()
         self._sources()
         self.time.advance(1)
-        self._tell("heal", "the network heals; the issuer sends everything and beats; 1 s passes")
-        self._last_words()
-
-    def _needs_a_restart(self, machine: Machine) -> bool:
-        """Somebody must look after it: it doubts its state, or fast clocks have pushed its time ahead for good."""
-        ahead = machine.ear.now(machine.clock.now()) - machine.clock.now().wall
-        return ahead > 8 or machine.tainted
 
     def _last_words(self) -> None:
         self._mint(7, "")

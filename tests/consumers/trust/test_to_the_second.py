@@ -86,14 +86,16 @@ def test_what_is_skipped_is_counted() -> None:
     fed = Fed()
     issuer = fed.issuer
     foreign = {"format": "iss_sub", "iss": "https://other", "sub": "x"}
+    session = {"format": "opaque", "id": "s"}
     cutoff = {SessionRevoked.uri: {"event_timestamp": issuer.now}}
     for raw in (
         issuer.payload({"urn:new": {}}),
         issuer.payload({"urn:newer": {}}),
         issuer.payload(cutoff, sub_id=foreign),
-        issuer.payload(cutoff, sub_id=foreign),
+        issuer.payload(cutoff, sub_id={"format": "complex", "user": foreign, "session": session}),
     ):
         here = {"seq": len(issuer.records) + 1, "prev": base64url.encode(issuer.head.hash).decode()}
         fed.take(issuer.append(issuer.sign_payload({**raw, "feed": {"epoch": 1, **here}})))
     assert fed.core.state is not None
     assert (fed.core.state.skipped, fed.core.head, fed.alarms) == (4, issuer.head, set())
+    assert fed.core.state.entries == 0

@@ -18,9 +18,9 @@ from typing import Any, Final, cast
 from ostraka_consumers import limits
 from ostraka_consumers.errors import ConfigurationError, Malformed, NotReady, Stale, VerificationError
 from ostraka_consumers.grant import Grant
-from ostraka_consumers.verifier import Verifier
+from ostraka_consumers.verifier import Grace, Verifier
 
-from ._bearer import NoToken, check_requirement
+from ._bearer import AS_EVER, Freshness, NoToken, check_requirement, checked_freshness
 
 try:
     from fastapi import FastAPI
@@ -55,11 +55,11 @@ def install(app: FastAPI, verifier: Verifier | None = None) -> None:
 class Requirement(SecurityBase):
     """A dependency that gives the grant of whoever may pass. Made by ``requires``; OpenAPI shows it as bearer token."""
 
-    def __init__(self, permissions: tuple[str, ...] = (), max_staleness: float = math.inf) -> None:
+    def __init__(self, permissions: tuple[str, ...] = (), freshness: Freshness = AS_EVER) -> None:
         self.model = HTTPBearer(bearerFormat="JWT")
         self.scheme_name = "Bearer"
         self._permissions = permissions
-        self._max_staleness = max_staleness
+        self._freshness = freshness
 
     # A coroutine: FastAPI runs dependencies that are none in a thread.
     async def __call__(self, connection: HTTPConnection) -> Grant:
@@ -73,7 +73,8 @@ class Requirement(SecurityBase):
             raise ConfigurationError(
                 "no verifier: call install(app, verifier), or set app.state.verifier in the lifespan"
             )
-        grant = verifier.verify(_bearer_token(connection), max_staleness=self._max_staleness)
+        max_staleness, grace = self._freshness
+        grant = verifier.verify(_bearer_token(connection), max_staleness=max_staleness, grace=grace)
         for permission in self._permissions:
             grant.require(permission)
         return grant
@@ -82,19 +83,22 @@ class Requirement(SecurityBase):
         return f"requires({', '.join(map(repr, self._permissions))})" if self._permissions else "current_grant"
 
 
-def requires(*permissions: str, max_staleness: float = math.inf) -> Requirement:
+def requires(*permissions: str, max_staleness: float = math.inf, grace: Grace | None = None) -> Requirement:
     """A dependency that lets only callers through who have all of ``permissions``, and gives their grant.
 
     Args:
         permissions: each ``resource:action``.
         max_staleness: seconds without news from the feed that this route bears, if less than the verifier's own.
+        grace: with ``"until_exp"``, let tokens pass until their end while there is no news: for routes that would
+            rather serve somebody who was cut off meanwhile than nobody. Each is counted; none while the feed is in
+            doubt.
 
     Raises:
-        ConfigurationError: no permission was named, or one is not of the form ``resource:action``. An empty list would
-            let everyone in; for "any good token" there is ``current_grant``.
+        ConfigurationError: no permission was named, or one is not of the form ``resource:action``, or a bound is none.
+            An empty list would let everyone in; for "any good token" there is ``current_grant``.
     """
     check_requirement(permissions)
-    return Requirement(permissions, max_staleness)
+    return Requirement(permissions, checked_freshness(max_staleness, grace))
 
 
 current_grant: Final = Requirement()

@@ -24,7 +24,8 @@ copied must not stop those behind it. It still stands in its topic.
 
 **Not decided**, because the verifier is not ready or has been without news for too long: not the message's fault. It
 waits here up to ``patience`` seconds and is then taken again, as is a message whose copy cannot be written yet. Its
-partition waits with it; nothing is lost and nothing accepted.
+partition waits with it; nothing is lost and nothing accepted. How long is too long, each handler may say for itself:
+``requires("orders:create", max_staleness=15)``.
 
 ``AckPolicy.ACK``, ``NACK_ON_ERROR``, ``REJECT_ON_ERROR`` and ``MANUAL`` keep these promises: at least once, so a copy
 may be written twice. ``ACK_FIRST``, FastStream's default, commits first: if the process ends while a message waits,
@@ -43,6 +44,7 @@ another broker, or give the middleware to a ``KafkaRouter`` instead.
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
@@ -57,10 +59,10 @@ from ostraka_consumers.errors import (
     VerificationError,
 )
 from ostraka_consumers.grant import Grant
-from ostraka_consumers.verifier import Verifier
+from ostraka_consumers.verifier import Grace, Verifier
 from ostraka_schemas.topics import REJECTED_SUFFIX
 
-from ._bearer import check_permissions, check_requirement
+from ._bearer import Freshness, check_permissions, check_requirement, checked_freshness
 from ._messages import Headers, bearer_token, harmless, rejection_headers
 
 try:
@@ -75,7 +77,7 @@ except ImportError as error:
 __all__ = ["OstrakaMiddleware", "current_grant", "requires"]
 
 _log: Final = logging.getLogger("ostraka.faststream")
-_grant: ContextVar[Grant] = ContextVar("ostraka_grant")
+_current: ContextVar[tuple[Grant, "_MessageMiddleware"]] = ContextVar("ostraka_current")
 
 
 def current_grant() -> Grant:
@@ -84,24 +86,40 @@ def current_grant() -> Grant:
     Raises:
         ConfigurationError: no message is being handled under an ``OstrakaMiddleware``.
     """
+    return _handled()[0]
+
+
+def _handled() -> "tuple[Grant, _MessageMiddleware]":
     try:
-        return _grant.get()
+        return _current.get()
     except LookupError:
         raise ConfigurationError("no grant here: give the broker middlewares=[OstrakaMiddleware(verifier)]") from None
 
 
-def requires(*permissions: str) -> Callable[[], Awaitable[Grant]]:
+def requires(
+    *permissions: str, max_staleness: float = math.inf, grace: Grace | None = None
+) -> Callable[[], Awaitable[Grant]]:
     """A dependency that lets only messages through whose token has all of ``permissions``, and gives the grant.
 
+    Args:
+        permissions: each ``resource:action``.
+        max_staleness: seconds without news from the feed that this handler bears, if less than the middleware does;
+            beyond it the message waits.
+        grace: with ``"until_exp"``, an older token may pass this bound until its end. What the middleware does not
+            accept does not come so far: for grace beyond its bound, the middleware has to give it too.
+
     Raises:
-        ConfigurationError: no permission was named, or one is not of the form ``resource:action``. An empty list would
-            let everyone in; for "any good token" there is ``current_grant``.
+        ConfigurationError: no permission was named, or one is not of the form ``resource:action``, or a bound is none.
+            An empty list would let everyone in; for "any good token" there is ``current_grant``.
     """
     check_requirement(permissions)
+    freshness = checked_freshness(max_staleness, grace)
 
     # A coroutine: FastStream runs dependencies that are none in a thread, for 140 µs each.
     async def permitted() -> Grant:
-        grant = current_grant()
+        grant, message = _handled()
+        if freshness.max_staleness != math.inf:
+            grant = await message.decide_anew(freshness)
         for permission in permissions:
             grant.require(permission)
         return grant
@@ -116,11 +134,13 @@ class OstrakaMiddleware:
         verifier: decides; whoever made it starts and stops it.
         require: permissions that every message needs.
         rejected_topic: where refused messages of a topic go; ``<topic>.rejected`` by default.
+        max_staleness: seconds without news from the feed that every handler bears, if less than the verifier's own.
+        grace: with ``"until_exp"``, accept tokens until their end while there is no news; see ``Verifier.verify``.
         patience: seconds that a message waits while the verifier cannot decide.
         jitter: picks the pause before a message is taken again, between 0 and its argument.
 
     Raises:
-        ConfigurationError: a permission is not of the form ``resource:action``.
+        ConfigurationError: a permission is not of the form ``resource:action``, or a bound is none.
     """
 
     def __init__(
@@ -129,6 +149,8 @@ class OstrakaMiddleware:
         *,
         require: Sequence[str] = (),
         rejected_topic: Callable[[str], str] = lambda topic: topic + REJECTED_SUFFIX,
+        max_staleness: float = math.inf,
+        grace: Grace | None = None,
         patience: float = limits.MESSAGE_PATIENCE,
         jitter: Callable[[float], float] = lambda most: random.uniform(0, most),  # noqa: S311 - no secret
     ) -> None:
@@ -138,6 +160,7 @@ class OstrakaMiddleware:
         self.verifier: Final = verifier
         self.require: Final = tuple(require)
         self.rejected_topic: Final = rejected_topic
+        self.freshness: Final = checked_freshness(max_staleness, grace)
         self.patience: Final = patience
         self.jitter: Final = jitter
 
@@ -145,18 +168,22 @@ class OstrakaMiddleware:
         """Called by FastStream for each message."""
         return _MessageMiddleware(self, msg, context)
 
-    def decide(self, headers: Headers) -> Grant:
+    def decide(self, headers: Headers, freshness: Freshness | None = None) -> Grant:
         """The grant of a message with these headers.
+
+        Args:
+            freshness: how much staleness is borne; the middleware's own if left out.
 
         Raises:
             VerificationError
         """
-        grant = self.verifier.verify(bearer_token(headers))
+        max_staleness, grace = freshness or self.freshness
+        grant = self.verifier.verify(bearer_token(headers), max_staleness=max_staleness, grace=grace)
         for permission in self.require:
             grant.require(permission)
         return grant
 
-    async def decide_patiently(self, headers: Headers) -> Grant:
+    async def decide_patiently(self, headers: Headers, freshness: Freshness | None = None) -> Grant:
         """The same, but wait while the verifier cannot decide.
 
         Raises:
@@ -166,7 +193,7 @@ class OstrakaMiddleware:
         deadline = loop.time() + self.patience
         while True:
             try:
-                return self.decide(headers)
+                return self.decide(headers, freshness)
             except (NotReady, Stale):
                 if loop.time() >= deadline:
                     raise
@@ -175,6 +202,14 @@ class OstrakaMiddleware:
 
 class _NotHandled(IgnoredException):
     """Ends the handling of a message that was refused or put off. Goes no further than our own middleware."""
+
+
+class _RefusedAnew(Exception):
+    """A dependency asked once more, and the token was refused."""
+
+    def __init__(self, refusal: VerificationError) -> None:
+        super().__init__(refusal.code)
+        self.refusal: Final = refusal
 
 
 class _MessageMiddleware(BaseMiddleware[Any, Any]):
@@ -215,13 +250,30 @@ class _MessageMiddleware(BaseMiddleware[Any, Any]):
             grant = await self._wait(msg)
         except VerificationError as error:
             raise await self._refuse(record, msg, error) from error
-        token = _grant.set(grant)
+        token = _current.set((grant, self))
         try:
             return await call_next(msg)
-        except PermissionDenied as error:
-            raise await self._refuse(record, msg, error) from error
+        except (NotReady, Stale) as error:
+            raise await self._put_off(msg, f"the verifier cannot decide: {error}") from error
+        except (PermissionDenied, _RefusedAnew) as error:
+            refusal = error.refusal if isinstance(error, _RefusedAnew) else error
+            raise await self._refuse(record, msg, refusal) from error
         finally:
-            _grant.reset(token)
+            _current.reset(token)
+
+    async def decide_anew(self, freshness: Freshness) -> Grant:
+        """The same once more, for a handler that bears less staleness.
+
+        Raises:
+            NotReady, Stale: the message is to be taken again.
+            _RefusedAnew: what was good is so no more.
+        """
+        try:
+            return await self._owner.decide_patiently(self._headers, freshness)
+        except (NotReady, Stale):
+            raise
+        except VerificationError as error:
+            raise _RefusedAnew(error) from error
 
     async def _wait(self, msg: StreamMessage[Any]) -> Grant:
         try:

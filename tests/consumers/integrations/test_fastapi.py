@@ -2,6 +2,7 @@
 
 import builtins
 import importlib
+import math
 import sys
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
@@ -14,6 +15,8 @@ from starlette.types import Message
 
 from ostraka_consumers import ConfigurationError, Grant, Verifier
 from ostraka_consumers.integrations.fastapi import current_grant, install, requires
+from ostraka_schemas.events import IssuerCutoff
+from ostraka_schemas.records import record_hash
 from tests.support.fake_issuer import FakeIssuer
 from tests.support.verifiers import ready_verifier
 
@@ -43,6 +46,12 @@ def make_app() -> FastAPI:
 
     @app.get("/strict", dependencies=[Depends(requires("orders:read", max_staleness=15.0))])
     async def strict() -> None: ...
+
+    @app.get("/lenient")
+    async def lenient(
+        grant: Annotated[Grant, Depends(requires("orders:read", max_staleness=15, grace="until_exp"))],
+    ) -> dict[str, str]:
+        return {"subject": grant.subject}
 
     @app.get("/me")
     def me(grant: Annotated[Grant, Depends(current_grant)]) -> dict[str, Any]:
@@ -162,6 +171,51 @@ async def test_a_verifier_without_news_503(issuer: FakeIssuer, client: httpx.Asy
     assert (answer.status_code, answer.json()["code"]) == (503, "stale")
     assert answer.headers["Retry-After"] == "5"
     assert "WWW-Authenticate" not in answer.headers
+
+
+async def test_a_route_may_give_grace_until_the_token_ends(
+    issuer: FakeIssuer, client: httpx.AsyncClient, verifier: Verifier
+) -> None:
+    token = issuer.token()
+    assert (await client.get("/lenient", headers=bearer(token))).status_code == 200
+    assert "token.grace" not in verifier.status.counters
+    issuer.clock.advance(100)
+    assert (await client.get("/lenient", headers=bearer(token))).json() == {"subject": "alice"}
+    assert verifier.status.counters["token.grace"] == 1
+    assert (await client.get("/orders", headers=bearer(token))).status_code == 503
+    forbidden = await client.get("/lenient", headers=bearer(issuer.token(permissions=["orders:create"])))
+    assert forbidden.status_code == 403
+    issuer.clock.advance(200)
+    ended = await client.get("/lenient", headers=bearer(token))
+    assert (ended.status_code, ended.json()["code"]) == (401, "expired")
+
+
+async def test_no_grace_while_the_feed_is_in_doubt(
+    issuer: FakeIssuer, client: httpx.AsyncClient, verifier: Verifier
+) -> None:
+    token = issuer.token()
+    prev = record_hash(issuer.records[-1])
+    for record in (issuer.sign(IssuerCutoff(), seq=2, prev=prev), issuer.heartbeat()):
+        verifier.deliver(record)
+    assert verifier.core.doubted
+    issuer.clock.advance(100)
+    answer = await client.get("/lenient", headers=bearer(token))
+    assert (answer.status_code, answer.json()["code"]) == (503, "stale")
+
+
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        {"max_staleness": 0},
+        {"max_staleness": -1},
+        {"max_staleness": math.nan},
+        {"max_staleness": "15"},
+        {"grace": "ever"},
+    ],
+)
+def test_a_bound_that_is_none_is_said_at_once(bounds: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError):
+        requires("orders:read", **bounds)
 
 
 async def test_a_verifier_that_does_not_run_503(

@@ -1,6 +1,7 @@
 """FastStream's logic without a broker: which handler is called, with which grant."""
 
 import json
+import math
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
@@ -9,7 +10,7 @@ from blockbuster import blockbuster_ctx
 from faststream import AckPolicy, Depends
 from faststream.kafka import KafkaBroker, KafkaRouter, TestKafkaBroker
 
-from ostraka_consumers import ConfigurationError, Grant, Verifier
+from ostraka_consumers import ConfigurationError, Grant, Stale, Verifier
 from ostraka_consumers.integrations.faststream import OstrakaMiddleware, current_grant, requires
 from tests.support.fake_issuer import FakeIssuer
 from tests.support.verifiers import ready_verifier
@@ -32,10 +33,11 @@ class Service:
 
     def __init__(self, verifier: Verifier, *permissions: str, **options: Any) -> None:
         self.calls: list[tuple[Any, Grant]] = []
+        bounds = options.pop("bounds", {})
         self.broker = KafkaBroker()
         # On the router: a TestKafkaBroker reads what publishers publish, through the middlewares of the broker.
         guarded = KafkaRouter(middlewares=[OstrakaMiddleware(verifier, **options)])
-        dependency = requires(*permissions) if permissions else _anybody
+        dependency = requires(*permissions, **bounds) if permissions else _anybody
 
         @guarded.subscriber("orders", group_id="orders", ack_policy=AckPolicy.ACK)
         @guarded.publisher("done")
@@ -191,6 +193,73 @@ async def test_a_token_that_dies_while_its_message_waits_is_refused(
         await broker.publish({"order": 1}, "orders", headers=bearer(token))
     assert service.calls == []
     assert published[1][2]["ostraka-reason"] == "revoked"
+
+
+@pytest.mark.parametrize("died", [False, True])
+async def test_a_handler_that_bears_less_staleness_waits_for_news(
+    issuer: FakeIssuer, verifier: Verifier, published: Published, died: bool
+) -> None:
+    service = Service(verifier, "orders:create", bounds={"max_staleness": 15})
+    token = issuer.token()
+    issuer.clock.advance(30)
+    real, looks = verifier.verify, []
+
+    def verify(*args: Any, **options: Any) -> Grant:
+        looks.append(options["max_staleness"])
+        if len(looks) == 4:
+            if died:
+                verifier.deliver(issuer.cut_subject("alice"))
+            verifier.deliver(issuer.heartbeat())
+        return real(*args, **options)
+
+    verifier.verify = verify  # type: ignore[method-assign]
+    async with TestKafkaBroker(service.broker) as broker:
+        await broker.publish({"order": 1}, "orders", headers=bearer(token))
+    assert looks == [math.inf, 15, 15, 15]
+    assert len(service.calls) == (0 if died else 1)
+    assert [topic for topic, *_ in published] == ["orders", "orders.rejected" if died else "done"]
+    if died:
+        assert published[1][2]["ostraka-reason"] == "revoked"
+
+
+async def test_the_middleware_may_bear_less_and_give_grace(issuer: FakeIssuer, verifier: Verifier) -> None:
+    token = issuer.token()
+    issuer.clock.advance(30)
+    strict = OstrakaMiddleware(verifier, max_staleness=15)
+    headers = [("authorization", f"Bearer {token}".encode())]
+    with pytest.raises(Stale):
+        strict.decide(headers)
+    assert OstrakaMiddleware(verifier).decide(headers).subject == "alice"
+    issuer.clock.advance(100)
+    with pytest.raises(Stale):
+        OstrakaMiddleware(verifier).decide(headers)
+    lenient = Service(verifier, "orders:create", grace="until_exp")
+    async with TestKafkaBroker(lenient.broker) as broker:
+        await broker.publish({"order": 1}, "orders", headers=bearer(token))
+    assert len(lenient.calls) == 1
+    assert verifier.status.counters["token.grace"] == 1
+
+
+async def test_a_handler_without_grace_under_a_middleware_that_gives_it(
+    issuer: FakeIssuer, verifier: Verifier, caplog: pytest.LogCaptureFixture
+) -> None:
+    token = issuer.token()
+    issuer.clock.advance(100)
+    options: dict[str, Any] = {"grace": "until_exp", "patience": 0, "jitter": lambda _: 0.0}
+    for bounds, calls in (({"max_staleness": 60}, 0), ({"max_staleness": 60, "grace": "until_exp"}, 1)):
+        service = Service(verifier, "orders:create", bounds=bounds, **options)
+        async with TestKafkaBroker(service.broker) as broker:
+            await broker.publish({"order": 1}, "orders", headers=bearer(token))
+        assert len(service.calls) == calls
+    assert caplog.text.count("the verifier cannot decide") == 1
+
+
+@pytest.mark.parametrize("bounds", [{"max_staleness": 0}, {"max_staleness": float("nan")}, {"grace": "ever"}])
+def test_a_bound_that_is_none_is_said_at_once(verifier: Verifier, bounds: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError):
+        requires("orders:read", **bounds)
+    with pytest.raises(ConfigurationError):
+        OstrakaMiddleware(verifier, **bounds)
 
 
 async def test_the_grant_does_not_outlive_its_message(issuer: FakeIssuer, verifier: Verifier) -> None:

@@ -28,6 +28,7 @@ from benchmarks.processes import Worker
 from ostraka_consumers.clock import ManualClock
 from ostraka_consumers.trust.denylist import token_number
 from ostraka_schemas import base64url
+from ostraka_schemas.records import Head, Position
 from ostraka_schemas.snapshots import Contents, cut
 from ostraka_schemas.topics import FEED, SNAPSHOTS
 from tests.consumers.sources.feed_server import FeedServer
@@ -48,6 +49,7 @@ class Prepared:
     """What a newcomer finds, and two tokens."""
 
     issuer: FakeIssuer
+    head: Head
     parts: list[bytes]
     good: str
     denied: str
@@ -66,8 +68,10 @@ def prepare(size: int) -> Prepared:
         latest_iat=issuer.now, keys=[published(issuer.token_key, now=issuer.now)], compromised=[], denied=groups
     )
     states = list(cut(contents))
-    parts = [issuer.snapshot_part(state, n, len(states)) for n, state in enumerate(states, start=1)]
-    return Prepared(issuer, parts, issuer.token(), issuer.token(jti=dead))
+    # The records that led there are gone: retention has passed them.
+    head = Head(Position(1, size + 2), bytes(32))
+    parts = [issuer.snapshot_part(state, n, len(states), head=head) for n, state in enumerate(states, start=1)]
+    return Prepared(issuer, head, parts, issuer.token(), issuer.token(jti=dead))
 
 
 Tell = Callable[[bytes], Awaitable[None]]
@@ -93,7 +97,7 @@ async def beating(prepared: Prepared, tell: Tell) -> AsyncIterator[None]:
 
 def heartbeat(prepared: Prepared) -> bytes:
     """One of now."""
-    return prepared.issuer.heartbeat(iat=int(time.time()))
+    return prepared.issuer.heartbeat(head=prepared.head, iat=int(time.time()))
 
 
 async def from_list(prepared: Prepared, directory: Path) -> list[dict[str, float]]:
@@ -134,7 +138,7 @@ async def from_kafka(prepared: Prepared, directory: Path, bootstrap: str) -> lis
         await producer.send_and_wait(FEED.name, raw)
 
     try:
-        for raw in (*prepared.issuer.records, *_old_heartbeats(prepared)):
+        for raw in _old_heartbeats(prepared):
             await producer.send(FEED.name, raw)
         for raw in (*prepared.issuer.root_files(), *prepared.parts):
             await producer.send_and_wait(SNAPSHOTS.name, raw)
@@ -147,7 +151,7 @@ async def from_kafka(prepared: Prepared, directory: Path, bootstrap: str) -> lis
 
 def _old_heartbeats(prepared: Prepared) -> list[bytes]:
     now = int(time.time())
-    return [prepared.issuer.heartbeat(iat=now - 3_600 + 5 * n) for n in range(720)]
+    return [prepared.issuer.heartbeat(head=prepared.head, iat=now - 3_600 + 5 * n) for n in range(720)]
 
 
 async def newcomer(prepared: Prepared, directory: Path, config: dict[str, str]) -> dict[str, float]:

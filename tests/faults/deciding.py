@@ -67,6 +67,7 @@ class Decider:
                 "alarms": list(status.alarms),
                 "sources": {name: source.state for name, source in status.sources.items()},
                 "rss": _rss(),
+                "kept": None if status.persisted is None else status.persisted.kept,
             }
             self._writer.write(json.dumps(line).encode() + b"\n")
             self._said, self._written = said, at

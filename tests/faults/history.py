@@ -28,6 +28,8 @@ class Moment:
         before: when it was last asked before that.
         decisions: what each token got.
         head: epoch, seq and hash, or ``None``.
+        rss: bytes of memory.
+        kept: epoch and seq up to which its copy on disk leads, or ``None``.
     """
 
     at: float
@@ -40,11 +42,13 @@ class Moment:
     alarms: Sequence[str]
     sources: Mapping[str, str]
     rss: int
+    kept: tuple[int, int] | None = None
 
     @classmethod
     def read(cls, line: Mapping[str, Any]) -> "Moment":
         """From the line."""
-        return cls(**{**line, "head": None if line["head"] is None else tuple(line["head"])})
+        pairs = {name: None if line[name] is None else tuple(line[name]) for name in ("head", "kept")}
+        return cls(**{**line, **pairs})
 
     @property
     def refused(self) -> int:

@@ -1,6 +1,6 @@
 """The rows of the table, a module for each kind of fault."""
 
-from tests.faults.rows import brokers, channels, clocks, databases, disks, links, records, topics
+from tests.faults.rows import brokers, channels, clocks, databases, disks, herds, links, records, states, topics
 from tests.faults.rows.base import Row
 
 ROWS: list[Row] = [
@@ -12,4 +12,6 @@ ROWS: list[Row] = [
     *records.ROWS,
     *topics.ROWS,
     *databases.ROWS,
+    *states.ROWS,
+    *herds.ROWS,
 ]

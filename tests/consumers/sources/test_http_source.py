@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
 import pytest_asyncio
 
+from ostraka_consumers.errors import ConfigurationError
 from ostraka_consumers.sources import HttpSource
 from ostraka_consumers.sources.http import HttpTiming
 from ostraka_consumers.trust.receipt import Receipt
@@ -372,3 +375,20 @@ async def test_stopping_while_the_server_says_nothing_is_quick_and_clean(server:
 async def test_stopping_a_source_that_never_reached_a_server(sink: KnowingSink) -> None:
     async with running(HttpSource("http://127.0.0.1:9", timing=BRISK), sink):
         await sink.says("cannot connect (http://127.0.0.1:9)")
+
+
+# --- what it needs ---------------------------------------------------------------------------------------------------
+
+
+def test_whoever_follows_kafka_alone_loads_no_http_client() -> None:
+    program = (
+        "import sys; from ostraka_consumers import Verifier; from ostraka_consumers.sources import KafkaSource; "
+        "sys.exit('httpx' in sys.modules or 'httpcore' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_without_httpx_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "httpx", None)
+    with pytest.raises(ConfigurationError, match=r"pip install .ostraka-consumers\[http\]"):
+        HttpSource("https://id.example")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ostraka_consumers import Revoked
@@ -167,6 +167,9 @@ class Machine:
 
 
 @given(st.lists(ACTS, min_size=1, max_size=14))
+@example(["remember", Step("subject", "alice"), "put back"])
+@example(["snapshot", "remember", Step("token", "t1"), "root", Step("client", "web"), "put back"])
+@example(["remember", "epoch", Step("everyone"), "put back", ("journal", "flip", 0.5)])
 @settings(max_examples=40)
 def test_a_restarted_verifier_is_never_behind_itself(acts: list[Any]) -> None:
     async def run(folder: str) -> None:

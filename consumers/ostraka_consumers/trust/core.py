@@ -230,7 +230,9 @@ class TrustCore:
 
     def _apply(self, signed: Signed, chain: Chain, state: TrustState, now: float) -> Record:
         chain.advance(signed)
+        skipped = state.skipped
         alarm = state.apply(signed.record, now)
+        self.counters["skipped"] += state.skipped - skipped
         if alarm is not None:
             self._raise(alarm)
         self._kept(Kind.RECORD, (signed.raw,), signed.record.position)

@@ -98,4 +98,5 @@ def test_what_is_skipped_is_counted() -> None:
         fed.take(issuer.append(issuer.sign_payload({**raw, "feed": {"epoch": 1, **here}})))
     assert fed.core.state is not None
     assert (fed.core.state.skipped, fed.core.head, fed.alarms) == (4, issuer.head, set())
+    assert fed.core.counters["skipped"] == 4
     assert fed.core.state.entries == 0

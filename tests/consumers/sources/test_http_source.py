@@ -191,9 +191,7 @@ async def test_a_newcomer_gets_roots_then_the_snapshot_then_what_follows(server:
     assert head is not None
     assert sink.delivered[:5] == [*server.roots, *server.snapshot, head]
     assert [request.path for request in server.requests] == [
-        "/feed/root/1",
-        "/feed/root/2",
-        "/feed/root/3",
+        *(f"/feed/root/{version}" for version in (1, 2, 3)),
         "/feed/snapshot",
         "/feed/head",
         "/feed/events",

@@ -2,7 +2,11 @@
 
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from ostraka_consumers import Verifier
 from ostraka_consumers.clock import ManualClock
@@ -60,6 +64,10 @@ class Channel(Protocol):
 
     async def publish_snapshot(self) -> None: ...
 
+    async def forget(self) -> None:
+        """Let retention pass over everything that was published."""
+        ...
+
     async def stop(self) -> None: ...
 
     async def start(self) -> None: ...
@@ -92,6 +100,19 @@ class KafkaChannel:
     async def publish_snapshot(self) -> None:
         written = [*self.issuer.root_files(), *snapshot_at_head(self.issuer)]
         await produce(self.broker.bootstrap, snapshots_topic(self.topic), written)
+
+    async def forget(self) -> None:
+        partition = TopicPartition(self.topic, 0)
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.broker.bootstrap)
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.broker.bootstrap)
+        await consumer.start()
+        await admin.start()
+        try:
+            end = (await consumer.end_offsets([partition]))[partition]
+            await admin.delete_records({partition: RecordsToDelete(before_offset=end)})
+        finally:
+            await admin.close()
+            await consumer.stop()
 
     async def stop(self) -> None:
         await self.broker.kill()
@@ -129,6 +150,9 @@ class HttpChannel:
     async def publish_snapshot(self) -> None:
         self.server.snapshot = snapshot_at_head(self.issuer)
 
+    async def forget(self) -> None:
+        self.server.forgotten = len(self.issuer.records)
+
     async def stop(self) -> None:
         await self.server.stop()
 
@@ -136,9 +160,15 @@ class HttpChannel:
         await self.server.start()
 
 
-def verifier_of(channel: Channel) -> Verifier:
+def verifier_of(channel: Channel, state_directory: Path | None = None) -> Verifier:
     """A verifier that follows the channel, and nothing else."""
-    return Verifier(channel.issuer.anchor, audience="orders", sources=[channel.source()], clock=channel.issuer.clock)
+    return Verifier(
+        channel.issuer.anchor,
+        audience="orders",
+        sources=[channel.source()],
+        clock=channel.issuer.clock,
+        state_directory=state_directory,
+    )
 
 
 async def at_head(verifier: Verifier, issuer: FakeIssuer) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -123,6 +124,30 @@ async def test_uses_a_snapshot_where_the_beginning_is_gone(channel: Channel) -> 
         issuer.cut_subject("dave")
         await channel.publish()
         await at_head(verifier, issuer)
+    assert verifier.status.alarms == ()
+
+
+async def test_comes_back_after_retention_has_passed_its_place(channel: Channel, tmp_path: Path) -> None:
+    if isinstance(channel, KafkaChannel) and not channel.broker.true_kafka:
+        pytest.skip("the embedded broker deletes no records")
+    issuer = channel.issuer
+    token = issuer.token(sub="bob")
+    await channel.publish()
+    async with verifier_of(channel, tmp_path) as verifier:
+        await at_head(verifier, issuer)
+        assert verifier.verify(token).subject == "bob"
+    for name in ("alice", "bob"):
+        issuer.cut_subject(name)
+    await channel.publish()
+    await channel.publish_snapshot()
+    await channel.forget()
+    issuer.cut_subject("carol")
+    await channel.publish()
+    async with verifier_of(channel, tmp_path) as verifier:
+        await at_head(verifier, issuer)
+        assert verifier.status.counters["snapshots"] == 1
+        with pytest.raises(Revoked):
+            verifier.verify(token)
     assert verifier.status.alarms == ()
 
 

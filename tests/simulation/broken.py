@@ -1,11 +1,12 @@
-"""Verifiers that are broken on purpose, one rule each: a simulator that cannot find them proves nothing."""
+"""Verifiers and an issuer, broken on purpose, one rule each: a simulator that cannot find that proves nothing."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from random import Random
 from typing import Any, Final
 from unittest.mock import patch
 
-from ostraka_consumers.trust import freshness, roots, snapshot
+from ostraka_consumers.trust import cutoffs, freshness, roots, snapshot
 from ostraka_consumers.trust.chain import Chain, Place, Signed
 from ostraka_consumers.trust.core import TrustCore
 from ostraka_consumers.trust.cutoffs import Cutoffs, Minted, Moment, Narrowings
@@ -21,6 +22,8 @@ from ostraka_schemas.events import PublishedKey
 from ostraka_schemas.records import Head
 from ostraka_schemas.root import RootDocument, read_root_unverified
 from ostraka_schemas.snapshots import SnapshotPart
+
+from .issuer import Issuer
 
 Breakage = Callable[[], AbstractContextManager[Any]]
 
@@ -67,6 +70,16 @@ def _asks_once() -> AbstractContextManager[Any]:
         if (id(self), token.claims.jti) not in asked:
             check(self, token)
             asked.add((id(self), token.claims.jti))
+
+    return patch.object(TrustCore, "check_revocation", checked)
+
+
+def _decides_by_chance() -> AbstractContextManager[Any]:
+    check, dice = TrustCore.check_revocation, Random(1)
+
+    def checked(self: TrustCore, token: GenuineToken) -> None:
+        if dice.random() < 0.9:
+            check(self, token)
 
     return patch.object(TrustCore, "check_revocation", checked)
 
@@ -152,55 +165,91 @@ def _keeps_the_former_epoch() -> AbstractContextManager[Any]:
     return patch.object(TrustState, "_open_epoch", lambda self, record, expires: None)
 
 
+def _forgets_how_far_it_was() -> AbstractContextManager[Any]:
+    resume = TrustCore.resume
+    return patch.object(TrustCore, "resume", lambda self, reached: resume(self, None))
+
+
 def _believes_its_disk() -> AbstractContextManager[Any]:
     return patch.object(TrustCore, "resume", lambda self, reached: None)
 
 
-BROKEN: Final[dict[str, tuple[Breakage, set[str]]]] = {
+def _unrevokes() -> AbstractContextManager[Any]:
+    forget = TrustState.forget
+
+    def forgotten(self: TrustState, signed_time: float) -> None:
+        forget(self, signed_time)
+        self.denied = DenyList(300)
+
+    return patch.object(TrustState, "forget", forgotten)
+
+
+def _holds_nothing() -> AbstractContextManager[Any]:
+    return patch.object(Chain, "_hold", lambda self, signed: Place.TOO_FAR)
+
+
+def _cries_wolf() -> AbstractContextManager[Any]:
+    return patch.object(Chain, "_hold", lambda self, signed: self._conflict(signed))
+
+
+def _marks_before_it_sends() -> AbstractContextManager[Any]:
+    def relay(self: Issuer, crash_after: int | None = None) -> None:
+        self.sequence()
+        unsent, self.marked = self.feed[self.marked :], len(self.feed)
+        for raw in unsent[:crash_after]:
+            self.send(raw)
+        self.up = crash_after is None
+
+    return patch.object(Issuer, "relay", relay)
+
+
+BROKEN: Final[dict[str, tuple[Breakage, str]]] = {
     "accepts without news": (
         lambda: patch.object(TrustCore, "check_staleness", lambda self, now, limit: None),
-        {"accepted_without_news", "accepted_too_late"},
+        "accepted_without_news",
     ),
-    "skips gaps": (_skips_gaps, {"skipped_or_lost"}),
-    "forgets early": (_forgets_early, {"accepted_against_what_it_knows"}),
-    "keeps older keys": (_keeps_older_keys, {"foreign_key_used"}),
+    "forgets early": (_forgets_early, "accepted_against_what_it_knows"),
+    "asks for revocations only once": (_asks_once, "accepted_too_late"),
+    "un-revokes": (_unrevokes, "denied_and_accepted_again"),
+    "decides by chance": (_decides_by_chance, "equal_heads_decide_differently"),
+    "keeps older keys": (_keeps_older_keys, "foreign_key_used"),
+    "cuts off too much": (_cuts_off_too_much, "wrongly_refused"),
+    "takes away too much": (
+        lambda: patch.object(cutoffs, "overlaps", lambda first, second: True),
+        "wrongly_withheld",
+    ),
+    "keeps the former epoch": (_keeps_the_former_epoch, "accepted_against_what_it_knows"),
+    "lets a snapshot revoke nothing": (_lets_a_snapshot_revoke_nothing, "accepted_against_what_it_knows"),
+    "forgets how far it was": (_forgets_how_far_it_was, "decided_before_it_was_back"),
+    "believes its disk": (_believes_its_disk, "fresh_without_cause"),
+    "skips gaps": (_skips_gaps, "skipped_or_lost"),
+    "takes part of a snapshot": (_takes_part_of_a_snapshot, "skipped_or_lost"),
+    "goes back with a snapshot": (_goes_back_with_a_snapshot, "went_back"),
+    "takes any root document": (_takes_any_root, "root_went_back"),
+    "overlooks a second story": (_overlooks_a_second_story, "second_story_unnoticed"),
+    "holds nothing": (_holds_nothing, "good_but_refused"),
+    "marks before it sends": (_marks_before_it_sends, "committed_but_not_sent"),
     "believes any signature": (
         lambda: patch.object(jws, "check", lambda compact, header, key: None),
-        {"bad_but_not_counted"},
+        "bad_but_not_counted",
     ),
-    "believes its own clock": (
-        lambda: patch.object(Vouching, "now", lambda self, at: at.wall),
-        {"accepted_without_news"},
-    ),
-    "vouches too soon": (_vouches_too_soon, {"fresh_without_cause"}),
-    "asks for revocations only once": (_asks_once, {"accepted_against_what_it_knows", "denied_and_accepted_again"}),
-    "cuts off too much": (_cuts_off_too_much, {"wrongly_refused"}),
-    "counts no refusals": (_counts_no_refusals, {"bad_but_not_counted"}),
-    "is upset by garbage": (_is_upset_by_garbage, {"unverified_data_remembered"}),
+    "counts no refusals": (_counts_no_refusals, "bad_but_not_counted"),
+    "is upset by garbage": (_is_upset_by_garbage, "unverified_data_remembered"),
+    "believes its own clock": (lambda: patch.object(Vouching, "now", lambda self, at: at.wall), "fresh_without_cause"),
     "believes the future": (
         lambda: patch.object(Vouching, "is_ahead_of_time", lambda self, heartbeat, at: False),
-        {"fresh_without_cause", "accepted_without_news"},
+        "fresh_without_cause",
     ),
-    "overlooks a second story": (_overlooks_a_second_story, {"second_story_unnoticed"}),
+    "vouches too soon": (_vouches_too_soon, "fresh_without_cause"),
+    "calls itself fresh for too long": (lambda: patch.object(freshness, "FRESH_FOR", 30), "fresh_without_cause"),
     "overlooks newer tokens": (
         lambda: patch.object(TrustCore, "note_position", lambda self, token: None),
-        {"withheld_and_unnoticed"},
+        "withheld_and_unnoticed",
     ),
-    "goes back with a snapshot": (_goes_back_with_a_snapshot, {"went_back"}),
-    "lets a snapshot revoke nothing": (
-        _lets_a_snapshot_revoke_nothing,
-        {"accepted_against_what_it_knows", "denied_and_accepted_again"},
-    ),
-    "takes part of a snapshot": (
-        _takes_part_of_a_snapshot,
-        {"accepted_against_what_it_knows", "skipped_or_lost", "wrongly_refused"},
-    ),
-    "takes any root document": (_takes_any_root, {"root_went_back", "bad_but_not_counted"}),
-    "keeps the former epoch": (_keeps_the_former_epoch, {"accepted_against_what_it_knows"}),
-    "believes its disk": (_believes_its_disk, {"decided_before_it_was_back", "fresh_without_cause"}),
-    "calls itself fresh for too long": (
-        lambda: patch.object(freshness, "FRESH_FOR", 30),
-        {"fresh_without_cause"},
+    "cries wolf": (_cries_wolf, "false_alarm"),
+    "hears one heartbeat only": (
+        lambda: patch.object(Vouching, "is_news", lambda self, heartbeat: self.heard_at == 0),
+        "not_healed",
     ),
 }
-"""Each with the rules of which at least one must be found broken."""
+"""Each with the rule that must be found broken."""

@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 from ostraka_consumers.clock import Instant
 from ostraka_schemas.records import Head, Position
 
+from .nature import Nature
 from .truth import Minted, Truth
 
 
@@ -41,6 +42,7 @@ class Seen:
         stepped: somebody set its wall clock in this life.
         tainted: something signed by a thief with the feed key came to it in this life, and no new epoch since.
         pin: how far it was in an earlier life, as far as its disk knows.
+        signed: the latest time that a heartbeat named in this life: of what ended before, nothing need be known.
         look: what it says of itself, afterwards.
     """
 
@@ -57,6 +59,7 @@ class Seen:
     stepped: bool
     tainted: bool
     pin: Position | None
+    signed: int
     look: Look
 
 
@@ -65,8 +68,7 @@ class Delivery(Seen):
     """Bytes were handed to it.
 
     Attributes:
-        kind: what they really were; ``bad`` is anything that no key in force has signed, ``old root`` a root document
-            that claims to be an older version, whoever signed it.
+        kind: what they really were.
         counted: by how much its counters grew.
         unchanged: for bad ones, whether everything that decisions rest on is as it was.
         ahead: it is a heartbeat from the future.
@@ -74,9 +76,7 @@ class Delivery(Seen):
     """
 
     raw: bytes
-    kind: Literal[
-        "record", "heartbeat", "part", "root", "stolen record", "stolen heartbeat", "stolen part", "bad", "old root"
-    ]
+    kind: Nature
     outcome: str
     reason: str | None
     counted: int
@@ -110,7 +110,7 @@ class History:
     Attributes:
         hold: how many records a verifier may hold that came before their turn.
         patience: ``max_staleness``.
-        fingerprints: at the end, what each verifier's decisions rest on.
+        end: the issuer's head after the healing.
         healed: for each verifier, the last look at it after the healing.
     """
 
@@ -121,4 +121,3 @@ class History:
     seen: list[Seen] = field(default_factory=list)
     end: Head | None = None
     healed: dict[int, Seen] = field(default_factory=dict)
-    last_words: dict[int, dict[int, str]] = field(default_factory=dict)

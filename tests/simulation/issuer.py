@@ -5,29 +5,19 @@ may come between any two of these; after it the stored bytes are sent again from
 """
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
-from ostraka_consumers import TrustAnchor
-from ostraka_consumers.trust.core import TrustCore
-from ostraka_consumers.trust.snapshot import contents_of
-from ostraka_schemas.events import KeyState
 from ostraka_schemas.records import GENESIS, Head, Position, record_hash, sign_heartbeat, sign_record
-from ostraka_schemas.snapshots import cut, sign_part
+from ostraka_schemas.snapshots import SnapshotState, cut, sign_part
 
 from . import roots
-from .clock import START, MachineClock, Time
+from .clock import MachineClock, Time
+from .keyring import Keyring
 from .names import ISSUER, identifier, key
+from .own_reader import OwnReader
 from .roots import Root
-from .truth import Beat, Change, Minted, Part, Truth
+from .truth import Beat, Change, Part, Truth
 from .wording import event_of
-
-KEYS_FROM: Final = int(START) - 60
-"""``nbf`` of every token key."""
-KEYS_MAX: Final = 4
-"""Keys in a key set."""
-LEAD: Final = 70.0
-"""Seconds a key is announced before it signs: longer than any verifier decides without news."""
-ANCHOR: Final = TrustAnchor(ISSUER, roots.ANCHORED)
 
 
 class Issuer:
@@ -36,6 +26,7 @@ class Issuer:
     Attributes:
         feed: every record, over all epochs.
         beats: every heartbeat.
+        keys: the token keys.
         roots: every root document that is in the feed.
         parts: the newest snapshot.
 
@@ -51,14 +42,11 @@ class Issuer:
         self.roots: list[Root] = []
         self.parts: list[bytes] = []
         self.marked = 0
-        self.states: dict[int, KeyState] = {1: "active"}
+        self.keys = Keyring()
         self._begins = 0
-        self._signer = 0
-        self._announced: dict[int, float] = {}
-        self._last_exp: dict[int, int] = {}
         self._waiting: list[Change] = []
         self._planned = roots.FIRST
-        self._copy: tuple[TrustCore, int] | None = None
+        self._reader = OwnReader()
         self._ids = 0
         self._send = send
         self._commit_root()
@@ -102,7 +90,7 @@ class Issuer:
         return change
 
     def _commit_keys(self) -> Change:
-        return self.commit("keys", what=tuple(f"{number}:{state}" for number, state in self.states.items()))
+        return self.commit("keys", what=self.keys.published)
 
     def _commit_root(self) -> Change:
         change = self.commit("root", f"version {self._planned.version}, epoch {self._planned.epoch}")
@@ -130,33 +118,12 @@ class Issuer:
         return self._commit_root()
 
     def rotate(self) -> Change | None:
-        """Do what is due: activate the key announced long enough ago, announce one, or drop one that has done."""
-        ahead = [n for n, state in self.states.items() if state == "pre-activation"]
-        due = [n for n in ahead if self.time.now - self._announced.get(n, self.time.now) >= LEAD]
-        done = [n for n, s in self.states.items() if s == "deactivated" and self._last_exp.get(n, 0) + 20 < self.now]
-        if due:
-            self.states.update({n: "deactivated" for n, s in self.states.items() if s == "active"})
-            self.states[due[0]] = "active"
-        elif not ahead and len(self.states) < KEYS_MAX:
-            self.states[max(self.states) + 1] = "pre-activation"
-        elif done:
-            if self.new_id().endswith(("A", "g")):
-                self.states[done[0]] = "destroyed"
-            else:
-                del self.states[done[0]]
-        else:
-            return None
-        return self._commit_keys()
+        """Do what is due with the token keys."""
+        return self._commit_keys() if self.keys.rotate(self.time.now, self.now) else None
 
     def compromise(self) -> Change | None:
         """Give up the key that signs, and go on with another at once."""
-        active = [n for n, state in self.states.items() if state == "active"]
-        ahead = [n for n, state in self.states.items() if state == "pre-activation"]
-        if not active or (not ahead and len(self.states) >= KEYS_MAX):
-            return None
-        self.states[active[0]] = "compromised"
-        self.states[ahead[0] if ahead else max(self.states) + 1] = "active"
-        return self._commit_keys()
+        return self._commit_keys() if self.keys.compromise() else None
 
     # --- the feed ---
 
@@ -182,22 +149,14 @@ class Issuer:
             self.truth.add(change, self.root)
             self.feed.append(change.raw)
             if change.kind == "keys":
-                self._announce(change)
+                self.keys.announce(change.what, self.time.now)
         self._waiting.clear()
 
     def _take_root(self, root: Root) -> None:
         if self.roots and root.epoch != self.root.epoch:
-            self._begins, self._signer, self._copy = len(self.feed), 0, None
+            self._begins, self.keys.signer, self._reader = len(self.feed), 0, OwnReader()
         self.roots.append(root)
         self.truth.roots[roots.travelling(root)] = root
-
-    def _announce(self, change: Change) -> None:
-        self._signer = 0
-        for entry in change.what:
-            number, _, state = entry.partition(":")
-            self._announced.setdefault(int(number), self.time.now)
-            if state == "active":
-                self._signer = int(number)
 
     def relay(self, crash_after: int | None = None) -> None:
         """Sequence, send what is not marked as sent, mark it.
@@ -237,46 +196,30 @@ class Issuer:
         self._send(raw, True)
 
     def snapshot(self) -> None:
-        """Sign the whole state at the head, in parts, as a reader of the own feed knows it; and send it."""
+        """Sign the whole state at the head, in parts, and send it."""
         if not self.feed:
             return
-        core, read = self._copy or (TrustCore(ANCHOR), 0)
-        at = self.clock.now()
-        for root in self.roots[core.root_version :]:
-            if root.epoch < self.root.epoch:
-                core.receive(roots.travelling(root), at)
-        for raw in self.feed[max(read, self._begins) :]:
-            core.receive(raw, at)
-        if self.beats:
-            core.receive(self.beats[-1], at)
-        self._copy = core, len(self.feed)
-        if core.head != self.head or core.state is None:
-            return
-        shares, iat, signer = list(cut(contents_of(core.state))), self.now, key(self.root.feed_name)
+        beat = self.beats[-1:]
+        records = self.feed[self._begins :]
+        state = self._reader.state_at(self.head, self.roots, [*records, *beat], self.clock.now())
+        if state is not None:
+            self._send_parts(list(cut(state)))
+
+    def _send_parts(self, shares: list[SnapshotState]) -> None:
+        iat, root = self.now, self.root
         self.parts = []
         for number, share in enumerate(shares, start=1):
             raw = sign_part(
-                signer,
+                key(root.feed_name),
                 iss=ISSUER,
                 iat=iat,
                 jti=self.new_id(),
                 head=self.head,
-                root_version=self.root.version,
+                root_version=root.version,
                 part=number,
                 parts=len(shares),
                 state=share,
             )
-            self.truth.parts[raw] = Part(iat, self.head, number, len(shares), self.root.feed[-1], self.root.version)
+            self.truth.parts[raw] = Part(iat, self.head, number, len(shares), root.feed[-1], root.version)
             self.parts.append(raw)
             self._send(raw, False)
-
-    # --- tokens ---
-
-    @property
-    def signer(self) -> int:
-        """The key that signs tokens; 0 for none."""
-        return self._signer if self.states.get(self._signer) in ("active", "deactivated") else 0
-
-    def note(self, token: Minted) -> None:
-        """Remember a token that was handed out."""
-        self._last_exp[token.key] = max(self._last_exp.get(token.key, 0), token.exp)

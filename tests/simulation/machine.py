@@ -13,9 +13,10 @@ from .bus import Link
 from .clock import MachineClock, Time
 from .disk import Disk
 from .history import Decision, Delivery, History, Look, Seen
-from .issuer import ANCHOR
 from .names import ASKED, AUDIENCE
+from .nature import Nature, is_named, nature_of
 from .oracle import NOWHERE, Ear
+from .own_reader import ANCHOR
 from .truth import Beat, Minted
 
 LOG, CHANNEL = "log", "second channel"
@@ -102,6 +103,7 @@ class Machine:
             "stepped": self.stepped,
             "tainted": self.tainted,
             "pin": self.pin,
+            "signed": self.ear.latest,
             "look": self._look,
         }
 
@@ -158,13 +160,13 @@ class Machine:
         return self._deliver(raw, sink or self.log)[0]
 
     def _deliver(self, raw: bytes, sink: FeedSink | Verifier) -> tuple[Delivery, Receipt]:
-        before, kind = self._look, self._kind(raw)
+        before, kind = self._look, nature_of(raw, self._truth, self._look.root, self._believed)
         state = state_fingerprint(self.verifier) if kind in ("bad", "old root") else None
         ahead = raw in self._truth.beats and self.ear.is_from_the_future(self._truth.beats[raw].iat, self.clock.now())
         receipt = sink.deliver(raw)
         unchanged = state is None or state == state_fingerprint(self.verifier)
         self._look = self._look_closely()
-        self._listen(raw, kind, receipt.outcome.value, before)
+        self._listen(raw, kind, receipt, before)
         seen = Delivery(
             "delivery",
             **self._context(),
@@ -180,32 +182,8 @@ class Machine:
         self._history.seen.append(seen)
         return seen, receipt
 
-    def _kind(self, raw: bytes) -> Any:
-        truth, stolen = self._truth, self._truth.stolen
-        if raw in truth.records:
-            return "record"
-        if raw in truth.beats:
-            return "heartbeat"
-        if raw in truth.parts:
-            return "part"
-        if raw in truth.roots:
-            return "root" if truth.roots[raw].version > self._look.root else "old root"
-        if raw in truth.forged_roots and truth.forged_roots[raw] <= self._look.root:
-            return "old root"
-        if raw in self._believed or (raw in stolen.records and self._is_named(*stolen.records[raw])):
-            return "stolen record"
-        for kind, signed in (("stolen heartbeat", stolen.beats), ("stolen part", stolen.parts)):
-            if raw in signed and self._is_named(signed[raw].head, signed[raw].signer):
-                return kind
-        return "bad"
-
-    def _is_named(self, head: Head, signer: int) -> bool:
-        """Whether the root document in force names a feed key, for that epoch."""
-        root = self._truth.named.get(self._look.root)
-        return root is not None and signer in root.feed and head.position.epoch == root.epoch
-
-    def _listen(self, raw: bytes, kind: str, outcome: str, before: Look) -> None:
-        truth = self._truth
+    def _listen(self, raw: bytes, kind: Nature, receipt: Receipt, before: Look) -> None:
+        truth, outcome = self._truth, receipt.outcome.value
         root = truth.named.get(self._look.root)
         if before.root and root is not None and root.epoch > self._epoch:
             self.tainted = False  # whatever the thief said of the former epoch, it is over
@@ -218,9 +196,9 @@ class Machine:
                 self._believed.add(raw)
         if kind == "record" and (position := truth.records[raw].position) and outcome != "refused":
             self.ear.known = max(self.ear.known, position)
-        elif kind.endswith("heartbeat") and outcome != "equivocation":
+        elif kind.endswith("heartbeat") and outcome != "equivocation" and receipt.reason != "head_too_old":
             beat: Beat = truth.beats[raw] if kind == "heartbeat" else truth.stolen.beats[raw]
-            if self._is_named(beat.head, beat.signer):
+            if is_named(truth.named.get(self._look.root), beat.head, beat.signer):
                 self.ear.hear(beat, self.clock.now())
 
     # --- what is asked of it ---

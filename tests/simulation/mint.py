@@ -33,7 +33,7 @@ def mint(issuer: Issuer, number: int, seed: int, *, wrong: str = "", fv: Positio
         seed: chooses whose it is and what it carries.
         wrong: one of ``WRONGS``, or empty for a good one.
     """
-    signer = issuer.signer
+    signer = issuer.keys.usable
     if not signer or not issuer.feed:
         return None
     permissions = tuple(dict.fromkeys((PERMISSIONS[seed % 6], PERMISSIONS[seed // 6 % 6])))
@@ -55,7 +55,7 @@ def mint(issuer: Issuer, number: int, seed: int, *, wrong: str = "", fv: Positio
     )
     token.text = _sign(token)
     if not wrong:
-        issuer.note(token)
+        issuer.keys.note(signer, token.exp)
     return token
 
 

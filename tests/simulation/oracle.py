@@ -29,6 +29,7 @@ class Ear:
         self._agreed_since: float | None = None
         self._beats: list[Beat] = []
         self.known = NOWHERE
+        self.latest = 0
 
     def now(self, at: Instant) -> float:
         """The time it should judge by."""
@@ -43,6 +44,7 @@ class Ear:
         if self.is_from_the_future(beat.iat, at) or (beat.iat, beat.head.position) <= self._newest:
             return
         self._newest = beat.iat, beat.head.position
+        self.latest = max(self.latest, beat.iat)
         self._steady = max(self._steady, at.wall - at.monotonic)
         if abs(at.wall - beat.iat) > TOLERANCE:
             self._agreed_since = None

@@ -1,21 +1,13 @@
 """Schedules: an integer makes one; each step stands for itself, so any of them can be left out."""
 
-from collections.abc import Callable
 from random import Random
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
+
+from .motifs import MOTIFS, Step
 
 STEPS_MIN, STEPS_MAX = 10, 36
 PAUSES: Final = (1, 2, 5, 9, 14, 15, 16, 30, 45, 59, 60, 61, 71, 120, 290)
 JUMPS: Final = (-3_600, -70, -30, -11, -9, -4, 4, 9, 11, 30, 70, 3_600)
-
-
-class Step(NamedTuple):
-    """What happens, and three numbers that say to whom, how and how much; each is taken modulo what there is."""
-
-    kind: str
-    a: int = 0
-    b: int = 0
-    c: int = 0
 
 
 class Schedule(NamedTuple):
@@ -98,86 +90,6 @@ _MOODS: Final[tuple[dict[str, int], ...]] = (
 _THIEVING: Final = {"stolen record": 6, "stolen heartbeat": 8, "stolen fork": 3, "stolen snapshot": 3, "new epoch": 3}
 
 
-def _motifs() -> tuple[Callable[[Callable[[], int]], list[Step]], ...]:
-    """Runs of steps that together are likely to show something; ``n`` gives the next number."""
-
-    def step(kind: str, *numbers: Any) -> Step:
-        return Step(kind, *numbers)
-
-    return (
-        lambda n: [
-            step("withhold", v := n()),
-            step("revoke", n(), 0),
-            step("revoke", n(), 0),
-            step("tick"),
-            step("snapshot"),
-            step("bring snapshot", v, 4 * n()),
-            step("present", v),
-        ],
-        lambda n: [
-            step("new epoch"),
-            step("tick"),
-            step("mint", n()),
-            step("present all"),
-            step("revoke", n()),
-            step("tick"),
-        ],
-        lambda n: [
-            step("snapshot"),
-            step("restart", v := n()),
-            step("bring snapshot", v),
-            step("beat"),
-            step("read", v),
-        ],
-        lambda n: [step("mint", n()), step("tick"), step("present", n(), 0), step("revoke", n(), 0), step("tick")],
-        lambda n: [
-            step("freeze", v := n()),
-            step("revoke", n(), 0),
-            step("tick"),
-            step("pause", 11),
-            step("present", v),
-        ],
-        lambda n: [
-            step("withhold", v := n()),
-            step("revoke", n(), 0),
-            step("tick"),
-            step("mint", n()),
-            step("present", v),
-        ],
-        lambda n: [step("revoke", n(), n()), step("relay", n(), 1), step("start issuer"), step("tick")],
-        lambda n: [
-            step("rotate"),
-            step("tick"),
-            step("pause", 12),
-            step("tick"),
-            step("rotate"),
-            step("tick"),
-            step("mint", n()),
-        ],
-        lambda n: [
-            step("freeze", v := n()),
-            step("tick"),
-            step("pause", n() % 12),
-            step("present", v),
-            step("freeze", v),
-        ],
-        lambda n: [step("revoke", n(), 0), step("tick"), step("pause", 13), step("tick"), step("present all", n())],
-        lambda n: [step("mint", n()), step("compromise"), step("tick"), step("present all", n()), step("mint", n())],
-        lambda n: [
-            step("restart", v := n()),
-            step("read", v, 3),
-            step("present", v),
-            step("ask old", v, n()),
-            step("present", v),
-        ],
-        lambda n: [step("step clock", m := n(), n()), step("tick"), step("present all", n()), step("right clock", m)],
-        lambda n: [step("revoke", n(), 0), step("shuffle", v := n(), n()), step("read", v, n()), step("present", v, 0)],
-    )
-
-
-_MOTIFS: Final = _motifs()
-
-
 def make(seed: int) -> Schedule:
     """The schedule of that number, the same on every machine."""
     dice = Random(seed)
@@ -194,7 +106,7 @@ def make(seed: int) -> Schedule:
     steps = [Step("tick"), Step("mint", number())] if draw() < 0.9 else []
     while len(steps) < length:
         if draw() < 0.2:
-            steps += _MOTIFS[int(draw() * len(_MOTIFS))](number)
+            steps += MOTIFS[int(draw() * len(MOTIFS))](number)
         else:
             count = int(draw() * 8) + 1
             steps += [Step(kind, number(), number(), number()) for kind in dice.choices(kinds, shares, k=count)]

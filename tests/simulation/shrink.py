@@ -2,8 +2,9 @@
 
 from typing import Final
 
+from .motifs import Step
 from .runner import run
-from .schedule import Schedule, Step
+from .schedule import Schedule
 
 PLAYS_MAX: Final = 2_000
 """Ten seconds; the shortest of most schedules is found within 200."""

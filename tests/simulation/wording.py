@@ -24,13 +24,15 @@ from .clock import START
 from .names import ISSUER, key
 from .truth import Change
 
+KEYS_FROM: Final = int(START) - 60
+"""``nbf`` of every token key."""
 EVERYONE: Final = Uri(uri=ISSUER)
 
 
 @cache
 def published_key(name: str, state: KeyState) -> PublishedKey:
     """An entry of the key set."""
-    jwk, nbf = key(name).public.to_jwk(), int(START) - 60
+    jwk, nbf = key(name).public.to_jwk(), KEYS_FROM
     exp = nbf + 30 * 24 * 3600
     return PublishedKey(jwk=jwk, alg="EdDSA", state=state, nbf=nbf, exp=exp, max_token_lifetime=300)
 

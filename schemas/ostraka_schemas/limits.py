@@ -52,6 +52,9 @@ ROOT_SIGNATURES_MAX: Final = 2 * ROOT_KEYS_MAX
 
 FEED_KEYS_MAX: Final = 4
 
+ERRORS_LISTED_MAX: Final = 64
+"""A text can be wrong in a hundred thousand places; to list them took most of a second. Beyond it they are counted."""
+
 JSON_MAX_DEPTH: Final = 16
 """No structure of ours is deeper than nine."""
 

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from . import base64url
 from .errors import MalformedError
-from .limits import ID_MAX_CHARS, SEQ_MAX, TEXT_MAX_CHARS
+from .limits import ERRORS_LISTED_MAX, ID_MAX_CHARS, SEQ_MAX, TEXT_MAX_CHARS
 
 T = TypeVar("T")
 
@@ -63,5 +63,7 @@ def _places(error: ValidationError) -> str:
         # The one message of pydantic's that repeats what was given.
         return "an unknown format" if item["type"] == "union_tag_invalid" else str(item["msg"])
 
+    if error.error_count() > ERRORS_LISTED_MAX:
+        return f"{error.error_count()} things are wrong"
     found = error.errors(include_input=False, include_url=False, include_context=False)
     return "; ".join(f"{place(item)}: {problem(item)}" for item in found[:5])

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, FailFast, Field
 
 from . import base64url, jws, strict_json
 from .errors import MalformedError
@@ -74,15 +74,18 @@ class Denied(_Strict):
 
 
 class SnapshotState(_Strict):
-    """A share of the state. ``keys`` stands in one part only; ``latest_iat`` is that of the newest record."""
+    """A share of the state. ``keys`` stands in one part only; ``latest_iat`` is that of the newest record.
+
+    The first wrong entry of a list decides: of thousands nobody would read the rest.
+    """
 
     latest_iat: NumericDate
     keys: Annotated[list[PublishedKey], Field(max_length=TOKEN_KEYS_MAX)] | None = None
-    compromised: list[Sha256] = Field(default_factory=list)
-    cutoffs: list[CutoffEntry] = Field(default_factory=list)
-    remaining: list[RemainingEntry] = Field(default_factory=list)
-    revoked: list[RevokedEntry] = Field(default_factory=list)
-    denied: list[Denied] = Field(default_factory=list)
+    compromised: Annotated[list[Sha256], FailFast()] = Field(default_factory=list)
+    cutoffs: Annotated[list[CutoffEntry], FailFast()] = Field(default_factory=list)
+    remaining: Annotated[list[RemainingEntry], FailFast()] = Field(default_factory=list)
+    revoked: Annotated[list[RevokedEntry], FailFast()] = Field(default_factory=list)
+    denied: Annotated[list[Denied], FailFast()] = Field(default_factory=list)
 
 
 class _PartObject(_Strict):

@@ -85,6 +85,8 @@ class Documents:
             # As costly as it can be made: so many keys to look at, so many signatures, and none of them counts.
             members["root"] = {"keys": [key.public.to_jwk() for key in keys.MANY], "threshold": 1}
             return self.signed(strict_json.dumps(members), [keys.FALSE_KEYS[5], *keys.MANY])
+        if chance.random() < 0.1:
+            members["root"] = {"keys": [{f"{number}": 0 for number in range(2_000)}], "threshold": 1}
         false = chance.choice(keys.FALSE_KEYS)
         signed = self.signed(strict_json.dumps(members), [false] * chance.choice([0, 1, 2]))
         if chance.random() < 0.3:

@@ -6,7 +6,8 @@ from random import Random
 from typing import Any
 
 from ostraka_schemas import base64url, strict_json
-from ostraka_schemas.snapshots import SNAPSHOT
+from ostraka_schemas.records import Head, Position
+from ostraka_schemas.snapshots import SNAPSHOT, SnapshotState
 from tests.fuzzing import keys
 from tests.fuzzing.texts import fragment, odd_text, value
 from tests.support.fake_issuer import FakeIssuer, published
@@ -15,23 +16,25 @@ ROOM = 185_000
 """Bytes of payload that fit into a part."""
 
 
-def hash_at(seq: int) -> str:
+def hash_at(seq: int) -> bytes:
     """What parts and heartbeats agree to say of a position that lies ahead."""
-    return base64url.encode(sha256(str(seq).encode()).digest()).decode()
+    return sha256(str(seq).encode()).digest()
 
 
 def part_text(chance: Random, issuer: FakeIssuer, here: int) -> bytes:
     """The payload of a part for a head a little further on than ``here``."""
-    ahead = here + chance.choice([-1, 0, 1, 1, 2, 2, 5])
+    ahead = max(1, here + chance.choice([-1, 0, 1, 1, 2, 2, 5]))
     parts = chance.choice([1, 1, 2, 3, 1_024])
-    content: dict[str, Any] = {"part": chance.randint(1, parts), "parts": parts, "state": _state(chance, issuer)}
-    body: dict[str, Any] = {
-        "iss": issuer.issuer,
-        "iat": issuer.now + chance.choice([0, 0, 1]),
-        "jti": issuer.new_id(),
-        "events": {SNAPSHOT: content},
-        "feed": {"epoch": 1, "seq": max(1, ahead), "hash": hash_at(ahead)},
-    }
+    good = issuer.snapshot_part(
+        SnapshotState(latest_iat=issuer.now),
+        chance.randint(1, parts),
+        parts,
+        head=Head(Position(1, ahead), hash_at(ahead)),
+        iat=issuer.now + chance.choice([0, 0, 1]),
+    )
+    body = strict_json.loads_object(base64url.decode(good.split(b".")[1]))
+    content = body["events"][SNAPSHOT]
+    content["state"] = _state(chance, issuer)
     match chance.randrange(8):
         case 0:
             content[chance.choice([*content, "x"])] = value(chance)
@@ -76,7 +79,10 @@ def _spoil(chance: Random, state: dict[str, Any]) -> None:
 
 
 def _widen(chance: Random, state: dict[str, Any]) -> None:
-    """As much as fits, of one kind."""
+    """As much as fits, of one kind; or as many members as fit that nobody knows."""
+    if chance.random() < 0.2:
+        state |= {f"x{number}": 0 for number in range(ROOM // 12)}
+        return
     name = chance.choice(list(state))
     entries = state[name]
     if not isinstance(entries, list) or not entries:

@@ -90,6 +90,9 @@ class OddRecords:
                 (OURS + "key-set", {"keys": [item] * count}),
                 (OURS + "root", {"payload": "A" * count, "signatures": [item] * min(count, 4_000)}),
                 (OURS + "new", {"x": [item] * count}),
+                (OURS + "key-set", {"keys": [{"jwk": {f"{n}": 0 for n in range(min(count, 4_000))}}]}),
+                (OURS + "root", {"payload": "A", "signatures": [{f"{n}": 0 for n in range(min(count, 4_000))}]}),
+                (OURS + "issuer-cutoff", {"reason_admin": {f"{n:02}": 0 for n in range(min(count, 4_000))}}),
                 (OURS + "new", {f"{n}": 0 for n in range(min(count, 4_000))}),
                 (OURS + "issuer-cutoff", {"reason_admin": {f"l{n}": "" for n in range(min(count, 3_000))}}),
                 (OURS + "issuer-cutoff", {"reason_admin": {"en": "x" * count}}),
@@ -132,8 +135,9 @@ class OddRecords:
     def heartbeat(self) -> bytes:
         chance, issuer, head = self.chance, self.issuer, self._head()
         seq = max(1, head.position.seq + chance.choice([-1, 0, 0, 0, 1, 2, 5, 2_000]))
-        hash_ = base64url.encode(head.hash).decode() if seq == head.position.seq else hash_at(seq)
-        feed: dict[str, Any] = {"epoch": 1, "seq": seq, "hash": "A" * 43 if chance.random() < 0.1 else hash_}
+        hash_ = head.hash if seq == head.position.seq else hash_at(seq)
+        said = base64url.encode(bytes(32) if chance.random() < 0.1 else hash_).decode()
+        feed: dict[str, Any] = {"epoch": 1, "seq": seq, "hash": said}
         body: dict[str, Any] = {
             "iss": issuer.issuer,
             "iat": issuer.now + chance.choice([-100, -1, 0, 1, 9, 10, 11, 1_000, SEQ_MAX]),

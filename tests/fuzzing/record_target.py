@@ -7,7 +7,7 @@ from ostraka_consumers import VerificationError
 from ostraka_consumers.trust.receipt import Outcome, Receipt
 from ostraka_schemas.events import IssuerCutoff
 from ostraka_schemas.records import Head, Position
-from ostraka_schemas.snapshots import SnapshotState, sign_part
+from ostraka_schemas.snapshots import SnapshotState
 from tests.fuzzing import keys
 from tests.fuzzing.documents import Documents
 from tests.fuzzing.envelopes import Signed
@@ -53,9 +53,7 @@ class RecordTarget:
     def _parts(self) -> list[bytes]:
         state = SnapshotState(latest_iat=self.issuer.now)
         head = Head(Position(1, 20), bytes(32))
-        said = {"iss": self.issuer.issuer, "iat": self.issuer.now, "jti": self.issuer.new_id(), "head": head}
-        said["root_version"] = 1
-        return [sign_part(keys.FEED, **said, part=n, parts=2, state=state) for n in (1, 2)]  # type: ignore[arg-type]
+        return [self.issuer.snapshot_part(state, number, 2, head=head) for number in (1, 2)]
 
     def next(self) -> Mutant:
         """The next case."""

@@ -152,3 +152,17 @@ def test_a_jump_lets_go_of_what_it_passes_and_keeps_what_comes_after() -> None:
     assert chain.place(after) is Place.NEXT
     chain.advance(after)
     assert chain._raws_bytes == sum(len(raw) for _, raw in chain._raws) == len(first.raw) + len(after.raw)
+
+
+def test_after_a_jump_as_many_positions_back_are_compared_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ostraka_consumers.trust.chain.HASH_WINDOW", 3)
+    chain, prev = Chain(1), bytes(32)
+    for seq in range(1, 8):
+        record = signed(seq, prev)
+        assert chain.place(record) is Place.NEXT
+        chain.advance(record)
+        prev = record.hash
+    assert chain.jump(HEAD)
+    known = [seq for seq in range(1, 10) if chain.can_compare(Position(1, seq))]
+    assert known == [7, 9]
+    assert set(chain._passed.values()) == {7, 9}

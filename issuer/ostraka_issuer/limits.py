@@ -176,6 +176,37 @@ FEED_READER_PATIENCE: Final = 20.0
 FEED_WAKE: Final = 128
 """Readers woken at once: some 5 ms of sending, then everyone else has a turn."""
 
+SNAPSHOT_EVERY: Final = 120.0
+SNAPSHOT_RECORDS: Final = 1_000
+"""A newcomer reads at most so much of the feed after its snapshot: a verifier holds 1,024 records out of order."""
+
+SNAPSHOT_LOOK: Final = 1.0
+SNAPSHOT_RETRY: Final = 10.0
+"""How often it is asked whether one is due, and how long after one that could not be made."""
+
+SNAPSHOT_REPUBLISH: Final = 225.0
+"""The topic gets the newest one again after this time, even if there is no newer one. Kafka may have deleted what is 15
+minutes old, so it never holds fewer than three."""
+
+SNAPSHOT_IN_FLIGHT: Final = 8
+"""Parts sent and not acknowledged: 2 MiB."""
+
+SNAPSHOT_BACKOFF_MAX: Final = 30.0
+"""Between attempts to publish one, full jitter. Whoever waits for it has HTTP, and the feed itself is not touched."""
+
+SNAPSHOT_READERS_MAX: Final = 128
+"""Large snapshots being sent at once over HTTP, each some 200 KiB of buffers; those that fit into one go are not
+counted."""
+
+SNAPSHOT_SLICE: Final = 64 * 1024
+"""Of a snapshot, given to a connection at once: what its buffer takes without waiting."""
+
+SNAPSHOT_SECONDS: Final = 120.0
+"""A client has so long to take one whole; after that there is a newer one anyway."""
+
+FEED_HEARD: Final = 10.0
+"""The issuer's own verifier waits so long for a heartbeat that vouches for a stored snapshot, then reads everything."""
+
 FEED_MARK: Final = 0.05
 """Published records are marked this much later, many at once: a mark is a write that a revocation would wait for, and a
 lost one only makes identical bytes go out twice."""

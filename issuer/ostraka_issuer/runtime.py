@@ -21,6 +21,7 @@ from .errors import HomeError, SetupError
 from .feed.regime import OpenKey, key_in
 from .feed.role import FeedRole
 from .feed.roots import walk
+from .feed.snapshot_role import SnapshotRole
 from .home import Home
 from .identifiers import RandomBytes
 from .keys.files import KeyDirectory
@@ -53,6 +54,7 @@ class Issuer:
     keeper: KeyKeeper
     revocations: Revocations
     feed: FeedRole
+    snapshots: SnapshotRole
     verifier: Verifier
 
 
@@ -118,6 +120,9 @@ async def open_issuer(
         verifier = Verifier(files.anchor, audience=OWN_AUDIENCE, sources=[feed.source], clock=clock)
         await keys.open()
         await stack.enter_async_context(verifier)
+        snapshots = SnapshotRole(verifier.core, lambda: feed.regime, feed.signed_roots, store, settings, clock=clock)
+        await snapshots.start()
+        stack.push_async_callback(snapshots.stop)
         keeper = KeyKeeper(keys)
         await keeper.start()
         stack.push_async_callback(keeper.stop)
@@ -146,6 +151,7 @@ async def open_issuer(
             keeper=keeper,
             revocations=revocations,
             feed=feed,
+            snapshots=snapshots,
             verifier=verifier,
         )
 

@@ -2,7 +2,7 @@ import json
 from typing import Any
 
 from ostraka_issuer.asyncapi import app
-from ostraka_schemas.topics import FEED_TOPIC
+from ostraka_schemas.topics import FEED_TOPIC, SNAPSHOTS_TOPIC
 
 
 def described() -> dict[str, Any]:
@@ -10,13 +10,13 @@ def described() -> dict[str, Any]:
     return document
 
 
-def test_the_feed_is_described() -> None:
+def test_the_topics_are_described() -> None:
     document = described()
     assert document["asyncapi"] == "3.0.0"
-    (channel,) = document["channels"].values()
-    assert channel["address"] == FEED_TOPIC
-    assert "compact JWS" in channel["description"]
+    channels = {channel["address"]: channel["description"] for channel in document["channels"].values()}
+    assert channels.keys() == {FEED_TOPIC, SNAPSHOTS_TOPIC}
+    assert all("compact JWS" in description for description in channels.values())
 
 
-def test_both_payloads_are_described() -> None:
-    assert {"RecordPayload", "HeartbeatPayload"} <= set(described()["components"]["schemas"])
+def test_all_payloads_are_described() -> None:
+    assert {"RecordPayload", "HeartbeatPayload", "SnapshotPayload"} <= set(described()["components"]["schemas"])

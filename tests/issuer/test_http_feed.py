@@ -11,22 +11,35 @@ from ostraka_issuer.feed.channel import Channel
 from ostraka_issuer.feed.frames import START, Entry, make_entry
 from ostraka_issuer.feed.log import FeedLog, StoredRecord
 from ostraka_issuer.feed.recent import Recent
+from ostraka_issuer.feed.snapshot import Snapshot
+from ostraka_issuer.feed.topic import snapshots_topic
 from ostraka_issuer.http.feed_answers import Answers
+from ostraka_issuer.http.feed_documents import LargeAnswer
 from ostraka_issuer.http.feed_stream import EventStream, wants_stream
 from ostraka_issuer.http.seats import Seats
+from ostraka_issuer.limits import SNAPSHOT_SLICE
 from ostraka_schemas import base64url, jws
-from ostraka_schemas.limits import RECORD_MAX_BYTES
+from ostraka_schemas.limits import RECORD_MAX_BYTES, SNAPSHOT_PART_MAX_BYTES
 from ostraka_schemas.records import Heartbeat, Position, Record, read_payload
+from ostraka_schemas.snapshots import SnapshotPart
+from ostraka_schemas.snapshots import read_payload as read_any_payload
 from tests.issuer.feed.test_follower import Database, beat, record
-from tests.issuer.feed.world import until
+from tests.issuer.feed.world import topic_values, until
 from tests.issuer.front import Desk, open_desk
 from tests.issuer.streams import StreamReader
 from tests.issuer.test_http_login import assert_problem
+from tests.kafka.broker import Broker
+from tests.support.ceremony import publish_next
 
 
 def read(raw: bytes) -> Record | Heartbeat:
     """Not verified."""
     return read_payload(base64url.decode(jws.split(raw, max_bytes=RECORD_MAX_BYTES).payload))
+
+
+def read_any(raw: bytes) -> object:
+    """Not verified either; parts of snapshots too."""
+    return read_any_payload(base64url.decode(jws.split(raw, max_bytes=SNAPSHOT_PART_MAX_BYTES).payload))
 
 
 async def stored(desk: Desk) -> list[bytes]:
@@ -354,3 +367,145 @@ async def test_five_thousand_readers_cost_one_encoding_and_one_question(monkeypa
     assert database.reads == 1
     channel.close()
     await asyncio.gather(*tasks)
+
+
+# --- root documents and snapshots ------------------------------------------------------------------------------------
+
+
+async def newest(desk: Desk) -> Snapshot:
+    found: Snapshot = await until(lambda: desk.issuer.snapshots.newest, "a snapshot")
+    return found
+
+
+async def test_a_snapshot_is_its_parts_one_a_line(desk: Desk) -> None:
+    snapshot = await newest(desk)
+    answer = await desk.client.get("/feed/snapshot")
+    assert (answer.status_code, answer.content) == (200, snapshot.body)
+    assert answer.headers["content-type"] == "text/plain"
+    assert answer.headers["etag"] == snapshot.etag
+    (part,) = answer.content.splitlines()
+    content = read_any(part)
+    assert isinstance(content, SnapshotPart)
+    assert (content.part, content.parts, content.head) == (1, 1, snapshot.head)
+
+
+async def test_whoever_has_it_is_told_so(desk: Desk) -> None:
+    tag = (await newest(desk)).etag
+    for named in (tag, f'"other", {tag}', f"W/{tag}", "*"):
+        answer = await desk.client.get("/feed/snapshot", headers={"if-none-match": named})
+        assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", tag)
+    for other in ('"other"', tag.strip('"'), ""):
+        assert (await desk.client.get("/feed/snapshot", headers={"if-none-match": other})).status_code == 200
+    desk.issuer.feed.wake()
+    desk.issuer.snapshots._snapshots._made_at = -1_000.0
+    await until(lambda: desk.issuer.snapshots.newest is not None and desk.issuer.snapshots.newest.etag != tag)
+    assert (await desk.client.get("/feed/snapshot", headers={"if-none-match": tag})).status_code == 200
+
+
+async def test_before_the_first_snapshot_there_is_none(desk: Desk) -> None:
+    await desk.issuer.snapshots.stop()
+    desk.issuer.snapshots._snapshots._newest = None
+    answer = await desk.client.get("/feed/snapshot")
+    assert_problem(answer, 503, "not_yet")
+    assert answer.headers["retry-after"] == "1"
+
+
+async def test_a_large_snapshot_goes_out_in_slices_and_few_at_once(desk: Desk) -> None:
+    snapshot = await newest(desk)
+    await desk.issuer.snapshots.stop()
+    body = bytes(range(256)) * 1_024
+    desk.issuer.snapshots._snapshots._newest = snapshot._replace(body=body, etag='"large"')
+    answer = await desk.client.get("/feed/snapshot")
+    assert answer.content == body
+    assert answer.headers["content-length"] == str(len(body))
+    assert answer.headers["etag"] == '"large"'
+    desk.app.state.snapshot_readers = Seats(0)
+    assert_problem(await desk.client.get("/feed/snapshot"), 503, "too_many_readers")
+
+
+async def test_slices_wait_for_whoever_takes_them_and_not_for_ever() -> None:
+    body, sent = b"x" * (3 * SNAPSHOT_SLICE + 1), []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+        if len(sent) == 3:
+            await asyncio.Event().wait()
+
+    async def receive() -> Message:
+        raise AssertionError("nothing to be asked")
+
+    seats = Seats(1)
+    await LargeAnswer(body, {}, seats, patience=0.01)({}, receive, send)
+    assert [len(message["body"]) for message in sent[1:]] == [SNAPSHOT_SLICE, SNAPSHOT_SLICE]
+    assert all(message["more_body"] for message in sent[1:])
+    with seats.taken():
+        pass
+
+
+async def test_root_documents_by_version(desk: Desk) -> None:
+    await publish_next(desk.issuer.settings)
+    desk.issuer.feed.wake()
+    signed = await until(lambda: two_roots(desk), "the second root document")
+    for version, raw in enumerate(signed, start=1):
+        answer = await desk.client.get(f"/feed/root/{version}")
+        assert (answer.status_code, answer.content) == (200, raw)
+        assert answer.headers["content-type"] == "application/jose+json"
+    for unknown in ("3", "9007199254740991"):
+        assert_problem(await desk.client.get(f"/feed/root/{unknown}"), 404, "not_found")
+    for wrong in ("0", "-1", "x", "9007199254740992"):
+        assert_problem(await desk.client.get(f"/feed/root/{wrong}"), 422, "invalid_request")
+
+
+async def two_roots(desk: Desk) -> list[bytes]:
+    signed = await desk.issuer.feed.signed_roots()
+    return signed if len(signed) == 2 else []
+
+
+# --- both channels ---------------------------------------------------------------------------------------------------
+
+
+async def test_http_and_kafka_carry_the_same_bytes(tmp_path: Path, kafka: Broker, topic_prefix: str) -> None:
+    """Records, heartbeats, root documents, parts of snapshots: whoever merges the two merges equals."""
+    topic = f"{topic_prefix}.feed"
+    async with (
+        open_desk(
+            tmp_path, kafka=kafka.bootstrap, kafka_embedded=not kafka.true_kafka, feed_topic=topic, heartbeat_interval=1
+        ) as desk,
+        StreamReader(desk.app) as reader,
+    ):
+        await revoke(desk)
+        await publish_next(desk.issuer.settings)
+        desk.issuer.feed.wake()
+        await until(lambda: two_roots(desk))
+        await revoke(desk)
+        await until(lambda: published_under(desk, 2), "a published snapshot")
+        await until(lambda: published_all(desk), "the feed on Kafka")
+        polled = (await desk.client.get("/feed/events")).content.splitlines()[:-1]
+        streamed = [data for kind, _, data in await reader.until(len(polled)) if kind == "record"]
+        beats = [data for kind, _, data in reader.events() if kind == "heartbeat"]
+        roots = [(await desk.client.get(f"/feed/root/{version}")).content for version in (1, 2)]
+        parts = (await desk.client.get("/feed/snapshot")).content.splitlines()
+        on_kafka = await topic_values(kafka.bootstrap, topic)
+        snapshots = await topic_values(kafka.bootstrap, snapshots_topic(desk.issuer.settings).name)
+    records = [value for value in on_kafka if value is not None and isinstance(read(value), Record)]
+    assert polled == records == streamed
+    heard = [value for value in on_kafka if value is not None and isinstance(read(value), Heartbeat)]
+    assert heard
+    # Each source may have missed some of those made before it was there.
+    assert set(heard) & set(beats)
+    assert snapshots[-len(roots) - len(parts) :] == [*roots, *parts]
+
+
+def of_kind(reader: StreamReader, kind: str, least: int) -> list[bytes]:
+    found = [data for found, _, data in reader.events() if found == kind]
+    return found if len(found) >= least else []
+
+
+def published_under(desk: Desk, version: int) -> bool:
+    published = desk.issuer.snapshots._publisher.published
+    return published is not None and published is desk.issuer.snapshots.newest and published.root_version == version
+
+
+async def published_all(desk: Desk) -> bool:
+    state = await desk.issuer.feed.state()
+    return state.connected and state.unpublished == 0 and state.publishing == "publishing"

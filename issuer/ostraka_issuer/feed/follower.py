@@ -156,6 +156,8 @@ class Followers:
     def __init__(self, read: Read) -> None:
         self._read = read
         self._open: set[Follower] = set()
+        self._beat: Beat | None = None
+        self._heard = asyncio.Event()
 
     def open(self, *, after: Position | None = None, memory: int = FEED_MEMORY) -> Follower:
         """A new follower."""
@@ -172,7 +174,15 @@ class Followers:
         for follower in self._open:
             follower.push(records)
 
+    async def heard(self) -> Beat:
+        """The newest heartbeat; waits for the first."""
+        while self._beat is None:
+            await self._heard.wait()
+        return self._beat
+
     def push_beat(self, beat: Beat) -> None:
         """Tell everyone of a heartbeat."""
+        self._beat = beat
+        self._heard.set()
         for follower in self._open:
             follower.push_beat(beat)

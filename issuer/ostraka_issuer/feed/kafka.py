@@ -19,15 +19,19 @@ _FETCH_WAIT_MS = 20  # The embedded broker answers only when this has passed; Ap
 _FETCH_BYTES = 4 * 1024 * 1024
 
 
-def make_producer(settings: IssuerSettings) -> AIOKafkaProducer:
-    """A producer, not started, that sends at once and takes an acknowledgement from all replicas."""
+def make_producer(settings: IssuerSettings, *, largest: int = RECORD_MAX_BYTES) -> AIOKafkaProducer:
+    """A producer, not started, that sends at once and takes an acknowledgement from all replicas.
+
+    Args:
+        largest: bytes of the largest thing it has to send.
+    """
     producer = AIOKafkaProducer(
         bootstrap_servers=settings.kafka,
         client_id="ostraka-issuer",
         acks="all",
         enable_idempotence=not settings.kafka_embedded,
         linger_ms=0,
-        max_batch_size=RECORD_MAX_BYTES,
+        max_batch_size=largest,
         request_timeout_ms=_REQUEST_MS,
         retry_backoff_ms=_RETRY_MS,
         **settings.kafka_options(),

@@ -16,6 +16,6 @@ class _Patience(NamedTuple):
     """Here success is told, not guessed from how long it lasted."""
 
 
-def new_backoff(random: Random) -> Backoff:
-    """Pauses between attempts, with chance from ``random``; call ``reset()`` when it worked."""
-    return Backoff(_Patience(), lambda most: random.uniform(0, most))
+def new_backoff(random: Random, most: float = KAFKA_BACKOFF_MAX) -> Backoff:
+    """Pauses between attempts, none longer than ``most``, with chance from ``random``; ``reset()`` when it worked."""
+    return Backoff(_Patience(retry_max=most), lambda bound: random.uniform(0, bound))

@@ -30,6 +30,7 @@ from .publisher import Publisher
 from .regime import OpenKey, Regime, no_key
 from .roots import Roots, Voices
 from .sequencer import Sequencer
+from .start import stored_start
 from .state import FeedState
 
 logger = logging.getLogger(__name__)
@@ -110,7 +111,8 @@ class FeedRole:
             connected=self._heart.beat_now,
             random=random,
         )
-        self._local = LocalSource(self._nearby, self._heart.beat_now, random=random)
+        find_start = stored_start(store, self._log, self._roots, lambda: self.regime, issuer=settings.issuer)
+        self._local = LocalSource(self._nearby, self._heart.beat_now, random=random, find_start=find_start)
         self._calendar = Calendar(lambda: self._sequencer.regime, clock)
         self._head: Head | None = None
         self._task: asyncio.Task[None] | None = None

@@ -14,6 +14,10 @@
 Only the open epoch is compared and filled. The topic is in feed order but for what was sent twice, and every refill
 runs in order to the head. So one pass that counts up from the epoch's first record finds the first one missing; at
 worst, it sends too much again.
+
+Kafka deletes what is older than its retention, so a topic may begin in the middle of the feed. Then the count begins
+with the first record or heartbeat of ours that is left: what was sent before it has been there, and whoever needs it
+takes a snapshot. If nothing of ours is left, everything is sent again.
 """
 
 import asyncio
@@ -47,7 +51,7 @@ class Findings(NamedTuple):
     """What a topic holds.
 
     Attributes:
-        until: every record up to and with this one is there; ``None`` if not even the first is.
+        until: every record up to and with this one is there, or was; ``None`` if not even the first is.
         end: the offset that the next record will get.
         foreign: entries that are none of ours, those aside that claim an epoch that is over; a batch that cannot be
             decoded is one.
@@ -71,12 +75,14 @@ class Comparison:
     Args:
         log: the database.
         voices: whose words are ours.
+        shortened: the beginning of the topic was deleted.
     """
 
-    def __init__(self, log: FeedLog, voices: Voices, *, page: int = FEED_CHECK_PAGE) -> None:
+    def __init__(self, log: FeedLog, voices: Voices, *, shortened: bool = False, page: int = FEED_CHECK_PAGE) -> None:
         self._log = log
         self._voices = voices
         self._floor = Position(voices.epoch, 0)
+        self._shortened = shortened
         self._page = page
         self._expected: deque[Head] = deque()
         self._known: dict[Position, bytes | None] = {}
@@ -117,10 +123,16 @@ class Comparison:
             return
         known = await self._hash_at(claimed.position)
         if known == claimed.hash:
+            self._begin_at(claimed.position)
             return
         if self._is_ours(compact, header) or self._is_later_root(content):
             raise FeedAheadError(_ahead(claimed.position, known is not None))
         self.foreign += 1
+
+    def _begin_at(self, position: Position) -> None:
+        if self._shortened and self.until is None:
+            self.until = position
+            self._expected.clear()
 
     def _is_ours(self, compact: jws.Compact, header: jws.Header) -> bool:
         key = self._voices.keys.get(header.kid)
@@ -175,10 +187,10 @@ async def read_topic(consume: Consume, topic: str, log: FeedLog, voices: Voices)
         StoreUnavailable: the database does not answer.
         KafkaError: the broker does not.
     """
-    comparison = Comparison(log, voices)
     async with _assigned(consume, topic) as (consumer, partition):
         end = (await consumer.end_offsets([partition]))[partition]
         begin = (await consumer.beginning_offsets([partition]))[partition]
+        comparison = Comparison(log, voices, shortened=begin > 0)
         consumer.seek(partition, begin)
         async with aclosing(_pages(consumer, partition, end)) as pages:
             async for values in pages:

@@ -10,11 +10,11 @@ from fastapi import FastAPI
 from ostraka_consumers.clock import Clock
 from ostraka_consumers.integrations import fastapi as guard
 from ostraka_issuer.errors import IssuerError
-from ostraka_issuer.limits import FEED_READERS_MAX
+from ostraka_issuer.limits import FEED_READERS_MAX, SNAPSHOT_READERS_MAX
 from ostraka_issuer.runtime import Issuer, open_issuer
 from ostraka_issuer.settings import IssuerSettings
 
-from . import admin_keys, admin_revocations, feed, health, login, problems, token, wellknown
+from . import admin_keys, admin_revocations, feed, feed_documents, health, login, problems, token, wellknown
 from .bounds import BodyBound
 from .feed_answers import Answers
 from .seats import Seats
@@ -60,6 +60,7 @@ def create_app(
     )
     app.state.readers = Seats(min(FEED_READERS_MAX, connections_allowed() * 3 // 4))
     app.state.answers = Answers()
+    app.state.snapshot_readers = Seats(SNAPSHOT_READERS_MAX)
     app.add_middleware(BodyBound)
     problems.install(app)
     guard.install(app)
@@ -71,6 +72,7 @@ def create_app(
         health.router,
         wellknown.router,
         feed.router,
+        feed_documents.router,
     ):
         app.include_router(router)
     return app

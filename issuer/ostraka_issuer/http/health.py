@@ -40,6 +40,7 @@ async def _reasons(issuer: Issuer) -> list[str]:
         reasons.append(f"own verifier: {status.waiting_for or status.freshness}")
     if not issuer.keeper.running:
         reasons.append("token keys: nobody moves them along; see the log")
+    reasons += [f"snapshots: {trouble}" for trouble in issuer.snapshots.troubles()]
     if issuer.store.trouble is not None:
         reasons.append(f"database: {issuer.store.trouble}")
     try:
@@ -56,6 +57,7 @@ async def _details(issuer: Issuer) -> dict[str, Any]:
     details: dict[str, Any] = {
         "verifier": {"freshness": status.freshness, "head": None if status.head is None else str(status.head.position)}
     }
+    details["snapshots"] = issuer.snapshots.details()
     try:
         feed = await issuer.feed.state()
     except StoreUnavailable:

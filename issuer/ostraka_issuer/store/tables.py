@@ -107,3 +107,10 @@ ROOT_DOCUMENTS: Final = Table(
     Column("epoch", Integer, comment="place in the feed, once it has one"),
     Column("seq", Integer),
 )
+
+SNAPSHOT_PARTS: Final = Table(
+    "snapshot_parts",
+    METADATA,
+    Column("part", Integer, primary_key=True, autoincrement=False, comment="counts from 1"),
+    Column("raw", LargeBinary, nullable=False, comment="signed, as it travels"),
+)

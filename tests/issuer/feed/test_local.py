@@ -10,13 +10,20 @@ from ostraka_issuer.errors import StoreUnavailable
 from ostraka_issuer.feed.follower import Beat, Followers
 from ostraka_issuer.feed.local import LocalSource
 from ostraka_issuer.feed.log import FeedLog, StoredRecord
+from ostraka_issuer.feed.start import Start
 from ostraka_issuer.store import Store
 from ostraka_schemas.records import Position
 from tests.issuer.feed.world import Heard, commit, new_sequencer, stored, until
 
 
 class Sink:
+    """Takes whatever comes. ``jumps_to``: where the verifier is once a part of a snapshot was delivered."""
+
     incomplete = False
+    root_version = 0
+    wants_snapshot = False
+    position: Position | None = None
+    jumps_to: Position | None = None
 
     def __init__(self) -> None:
         self.delivered: list[bytes] = []
@@ -24,6 +31,8 @@ class Sink:
 
     def deliver(self, raw: bytes) -> Receipt:
         self.delivered.append(raw)
+        if raw.startswith(b"part"):
+            self.position = self.jumps_to
         return Receipt(Outcome.APPLIED)
 
     def silence(self) -> float:
@@ -96,3 +105,59 @@ async def test_it_can_be_run_again_and_waits_for_a_database_that_is_away(store: 
         task.cancel()
         await asyncio.wait({task})
     assert failures == 0
+
+
+async def start() -> Start | None:
+    return Start([b"{root 1}", b"{root 2}"], [b"part 1", b"part 2"])
+
+
+@pytest.mark.parametrize("taken", [True, False])
+async def test_it_starts_from_the_stored_snapshot_if_that_is_taken(store: Store, taken: bool) -> None:
+    await commit(store, "a", "b", "c")
+    await new_sequencer(store).settle()
+    followers = Followers(FeedLog(store).after)
+    beat = Beat((await FeedLog(store).head()) or pytest.fail("no head"), b"beat")
+    sink = Sink()
+    sink.jumps_to = Position(1, 2) if taken else None
+    source = LocalSource(followers, lambda: followers.push_beat(beat), random=Random(1), find_start=start)
+    task = asyncio.create_task(source.run(sink))
+    await until(lambda: sink.delivered[-1:] == [b"beat"] and len(sink.delivered) > 5)
+    records = await stored(store)
+    # The heartbeat comes first, since no verifier jumps to where no heartbeat has been.
+    assert sink.delivered == [
+        b"{root 1}",
+        b"{root 2}",
+        b"beat",
+        b"part 1",
+        b"part 2",
+        *(records[2:] if taken else records),
+        b"beat",
+    ]
+    task.cancel()
+    await asyncio.wait({task})
+
+
+async def test_whoever_is_on_its_way_goes_on_from_there(store: Store) -> None:
+    await commit(store, "a", "b", "c")
+    await new_sequencer(store).settle()
+    sink = Sink()
+    sink.position = Position(1, 2)
+    source = LocalSource(Followers(FeedLog(store).after), lambda: None, random=Random(1), find_start=start)
+    task = asyncio.create_task(source.run(sink))
+    await until(lambda: sink.delivered)
+    assert sink.delivered == (await stored(store))[2:]
+    task.cancel()
+    await asyncio.wait({task})
+
+
+async def test_without_a_heartbeat_it_reads_everything(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ostraka_issuer.feed.local.FEED_HEARD", 0.01)
+    await commit(store, "a", "b")
+    await new_sequencer(store).settle()
+    sink = Sink()
+    source = LocalSource(Followers(FeedLog(store).after), lambda: None, random=Random(1), find_start=start)
+    task = asyncio.create_task(source.run(sink))
+    await until(lambda: len(sink.delivered) == 2)
+    assert sink.delivered == await stored(store)
+    task.cancel()
+    await asyncio.wait({task})

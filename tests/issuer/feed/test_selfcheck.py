@@ -1,9 +1,10 @@
 import pytest
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import RecordsToDelete
 
 from ostraka_issuer.errors import FeedAheadError
 from ostraka_issuer.feed import FeedRole
-from ostraka_issuer.feed.kafka import make_consumer
+from ostraka_issuer.feed.kafka import make_admin, make_consumer
 from ostraka_issuer.feed.log import FeedLog
 from ostraka_issuer.feed.roots import Voices
 from ostraka_issuer.feed.selfcheck import Comparison, Findings, Landmark, find_again, read_topic
@@ -14,7 +15,17 @@ from ostraka_schemas.jwk import SigningKey
 from ostraka_schemas.limits import RECORD_MAX_BYTES
 from ostraka_schemas.records import GENESIS, Head, Position, record_hash, sign_heartbeat, sign_record
 from ostraka_schemas.subjects import Uri
-from tests.issuer.feed.world import ISSUER, KEY, commit, new_sequencer, produce, settings_for, stored, until
+from tests.issuer.feed.world import (
+    ISSUER,
+    KEY,
+    commit,
+    new_sequencer,
+    produce,
+    settings_for,
+    stored,
+    topic_values,
+    until,
+)
 from tests.kafka.broker import Broker
 from tests.kafka.fixtures import FreshTopic
 from tests.support.batches import bad_header_batch, produce_batch, zstd_batch
@@ -221,3 +232,66 @@ async def test_a_feed_started_over_an_unreadable_batch_publishes(
 
         await until(published)
         assert (await role.state()).foreign == 1
+
+
+# --- a topic whose beginning was deleted by retention ----------------------------------------------------------------
+
+
+async def compare_rest(store: Store, *values: bytes | None) -> Comparison:
+    comparison = Comparison(FeedLog(store), VOICES, shortened=True, page=2)
+    await comparison.take(values)
+    return comparison
+
+
+async def test_what_retention_has_taken_is_not_sent_again(store: Store, feed: list[bytes]) -> None:
+    comparison = await compare_rest(store, *feed[2:])
+    assert (comparison.until, comparison.foreign) == (Position(1, 6), 0)
+    assert (await compare_rest(store, *feed[2:4])).until == Position(1, 4)
+    assert (await compare_rest(store, *feed)).until == Position(1, 6)
+
+
+async def test_a_heartbeat_that_is_left_says_as_much_as_a_record(store: Store, feed: list[bytes]) -> None:
+    beat = heartbeat(Head(Position(1, 3), record_hash(feed[2])))
+    assert (await compare_rest(store, beat)).until == Position(1, 3)
+    assert (await compare_rest(store, beat, beat, *feed[3:], beat)).until == Position(1, 6)
+
+
+async def test_a_hole_behind_the_new_beginning_is_found(store: Store, feed: list[bytes]) -> None:
+    assert (await compare_rest(store, *feed[1:3], *feed[4:])).until == Position(1, 3)
+
+
+async def test_if_nothing_of_ours_is_left_everything_is_sent_again(store: Store, feed: list[bytes]) -> None:
+    beat = heartbeat(Head(Position(1, 4), bytes(32)), STRANGER)
+    strange = [None, b"garbage", foreign_record(Position(1, 4), STRANGER), beat]
+    comparison = await compare_rest(store, *strange)
+    assert (comparison.until, comparison.foreign) == (None, 4)
+    assert (await compare_rest(store, *strange, *feed[4:])).until == Position(1, 6)
+
+
+async def test_ahead_is_ahead_there_too(store: Store, feed: list[bytes]) -> None:
+    with pytest.raises(FeedAheadError):
+        await compare_rest(store, *feed[3:], foreign_record(Position(1, 7)))
+
+
+@pytest.mark.true_kafka
+async def test_a_topic_that_begins_in_the_middle(
+    store: Store, feed: list[bytes], kafka: Broker, topic_prefix: str
+) -> None:
+    settings = settings_for(kafka, f"{topic_prefix}.feed")
+    await ensure_topic(settings)
+    await produce(kafka.bootstrap, settings.feed_topic, *feed[:4])
+    admin = make_admin(settings)
+    await admin.start()
+    await admin.delete_records({TopicPartition(settings.feed_topic, 0): RecordsToDelete(before_offset=2)})
+    await admin.close()
+    found = await read_topic(lambda: make_consumer(settings), settings.feed_topic, FeedLog(store), VOICES)
+    assert found == Findings(Position(1, 4), 4, 0)
+    async with FeedRole(store, KEY, settings) as role:
+
+        async def published() -> bool:
+            state = await role.state()
+            return state.connected and state.unpublished == 0
+
+        await until(published)
+    records = [value for value in await topic_values(kafka.bootstrap, settings.feed_topic) if value in feed]
+    assert records == feed[2:]

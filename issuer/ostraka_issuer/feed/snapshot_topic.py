@@ -1,0 +1,147 @@
+"""Brings the newest snapshot to its topic: every root document, then all parts, so that a newcomer needs nothing else.
+
+Each publication has connections of its own, and whatever goes wrong with one is tried again later: the feed goes on
+beside it. What somebody else writes to the topic shows in the offsets, which are then not one after the other; it can
+bury a snapshot until the next one, no more. Verifiers that need it at once have HTTP.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from random import Random
+from typing import Any, Final
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, KafkaTimeoutError
+
+from ostraka_consumers.sources._aiokafka import is_cancelled, safe_start, safe_stop
+from ostraka_schemas.limits import SNAPSHOT_PART_MAX_BYTES
+
+from ..errors import FeedError
+from ..limits import (
+    FEED_SEND,
+    KAFKA_REQUEST,
+    KAFKA_STOP,
+    SNAPSHOT_BACKOFF_MAX,
+    SNAPSHOT_IN_FLIGHT,
+    SNAPSHOT_REPUBLISH,
+)
+from ..settings import IssuerSettings
+from .kafka import make_producer
+from .patience import new_backoff
+from .snapshot import Snapshot
+from .topic import ensure_topic, snapshots_topic
+
+logger = logging.getLogger(__name__)
+
+
+class SnapshotPublisher:
+    """Publishes snapshots to Kafka.
+
+    Args:
+        roots: gives every root document that is in the feed, in ascending versions.
+        settings: which broker, and the feed whose snapshots they are.
+        random: chance for the pauses.
+        every: seconds after which the newest one is published again.
+    """
+
+    def __init__(
+        self,
+        roots: Callable[[], Awaitable[Sequence[bytes]]],
+        settings: IssuerSettings,
+        *,
+        random: Random,
+        every: float = SNAPSHOT_REPUBLISH,
+    ) -> None:
+        self._roots: Final = roots
+        self._settings: Final = settings
+        self._wanted: Final = snapshots_topic(settings)
+        self._every: Final = every
+        self._backoff: Final = new_backoff(random, SNAPSHOT_BACKOFF_MAX)
+        self._newest: Snapshot | None = None
+        self._news: Final = asyncio.Event()
+        self._next: int | None = None
+        self.published: Snapshot | None = None
+        self.foreign = 0
+        self.doing = "waiting for a snapshot"
+
+    def offer(self, snapshot: Snapshot) -> None:
+        """There is a newer one. Cheap."""
+        self._newest = snapshot
+        self._news.set()
+
+    async def run(self) -> None:
+        """Publish until cancelled. Outages are waited for."""
+        await self._news.wait()
+        while True:
+            self._news.clear()
+            try:
+                await self._publish()
+            except asyncio.CancelledError:
+                if is_cancelled():
+                    raise
+                await self._interrupted("the Kafka client gave up")
+            except Exception as error:  # noqa: BLE001 - the library also leaks KeyError, AssertionError and others
+                await self._interrupted(f"{type(error).__name__}: {error}", unexpected=error)
+            else:
+                self._backoff.reset()
+                self.doing = "published"
+                await self._until_due()
+
+    async def _interrupted(self, reason: str, unexpected: Exception | None = None) -> None:
+        known = unexpected is None or isinstance(unexpected, (KafkaError, OSError, TimeoutError, FeedError))
+        if reason != self.doing.removeprefix("waiting: "):
+            logger.warning("no snapshot published: %s", reason, exc_info=None if known else unexpected)
+        self.doing = f"waiting: {reason}"
+        self._next = None  # What was sent may be there or not.
+        await asyncio.sleep(self._backoff.pause())
+
+    async def _until_due(self) -> None:
+        try:
+            async with asyncio.timeout(self._every):
+                await self._news.wait()
+        except TimeoutError:
+            return
+
+    async def _publish(self) -> None:
+        snapshot = self._newest
+        if snapshot is None:
+            return
+        roots = await self._roots()
+        await ensure_topic(self._settings, self._wanted)
+        producer = make_producer(self._settings, largest=SNAPSHOT_PART_MAX_BYTES)
+        try:
+            async with asyncio.timeout(2 * KAFKA_REQUEST):  # It would ask for its producer id for ever.
+                await safe_start(producer)
+            await self._send(producer, [*roots, *snapshot.parts])
+        finally:
+            await safe_stop(producer, KAFKA_STOP)
+        self.published = snapshot
+
+    async def _send(self, producer: AIOKafkaProducer, values: Iterable[bytes]) -> None:
+        flying: deque[asyncio.Future[Any]] = deque()
+        for value in values:
+            future = await producer.send(self._wanted.name, value, partition=0)
+            # Whatever becomes of the connection, nobody may be left with an error that was never looked at.
+            future.add_done_callback(lambda done: done.cancelled() or done.exception())
+            flying.append(future)
+            if len(flying) >= SNAPSHOT_IN_FLIGHT:
+                await self._settle(flying.popleft())
+        while flying:
+            await self._settle(flying.popleft())
+
+    async def _settle(self, future: "asyncio.Future[Any]") -> None:
+        await asyncio.wait({future}, timeout=FEED_SEND)
+        if not future.done():
+            raise KafkaTimeoutError(f"no acknowledgement within {FEED_SEND:.0f} s")
+        self._note(future.result().offset)
+
+    def _note(self, offset: int) -> None:
+        """Offsets that are not ours were given to somebody else's; lower ones are those of a topic made anew."""
+        if self._next is not None and offset > self._next:
+            if not self.foreign:
+                logger.warning("somebody else writes to the topic %s, which is the issuer's", self._wanted.name)
+            self.foreign += offset - self._next
+        if offset >= 0:  # -1: the broker knows that it has it, but no longer where.
+            self._next = offset + 1

@@ -14,24 +14,26 @@ from ostraka_consumers import TrustAnchor, Verifier
 from ostraka_consumers.sources import HttpSource
 
 LOOK_EVERY = 0.5
-AT_ONCE = 200
-"""They are made so many at a time, so that the first do not wait for the last."""
+AT_ONCE = 50
+"""So many start at a time. What is looked at is how they come back, by themselves, all at once."""
+
+
+async def _start(verifier: Verifier, turn: asyncio.Semaphore) -> None:
+    async with turn:
+        await verifier.start()
 
 
 async def herd(order: dict[str, Any]) -> None:
     """Follow until killed."""
     anchor = TrustAnchor.load(order["anchor"])
-    verifiers: list[Verifier] = []
-    tasks = []
-    for number in range(order["count"]):
-        source = HttpSource(order["http"])
-        verifier = Verifier(anchor, audience="orders", sources=[source], ready_timeout=3_600.0, remember=0)
-        verifiers.append(verifier)
-        tasks.append(asyncio.create_task(verifier.start()))
-        if number % AT_ONCE == 0:
-            await asyncio.sleep(0)
-    report, fresh = Path(order["report"]), 0
-    while True:
+    verifiers = [
+        Verifier(anchor, audience="orders", sources=[HttpSource(order["http"])], ready_timeout=3_600.0, remember=0)
+        for _ in range(order["count"])
+    ]
+    turn = asyncio.Semaphore(AT_ONCE)
+    tasks = [asyncio.create_task(_start(verifier, turn)) for verifier in verifiers]
+    report = Path(order["report"])
+    while not any(task.done() and task.exception() for task in tasks):
         fresh = sum(v.core.freshness(v.clock.now()).value == "fresh" for v in verifiers)
         part = report.with_suffix(".part")
         part.write_text(json.dumps({"at": time.time(), "fresh": fresh}))

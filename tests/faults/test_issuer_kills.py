@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -114,7 +115,19 @@ async def stored_and_published(home: IssuerHome) -> tuple[list[bytes], list[byte
     return stored, [value for value in values if value in known]
 
 
-async def play(broker: Broker, directory: Path, topic: str, lives: Callable[[Story], Awaitable[None]]) -> None:
+Lives = Callable[[Story], Awaitable[int]]
+"""Lets the issuer live and kills it, again and again; returns how often it was killed."""
+
+
+class Told(NamedTuple):
+    """What came of it."""
+
+    kills: int
+    acknowledged: int
+    published: int
+
+
+async def play(broker: Broker, directory: Path, topic: str, lives: Lives) -> Told:
     """Set the scene, let ``lives`` kill, then let the issuer live and look at what is left."""
     home = await make_home(directory / "home", broker, topic, heartbeat_interval="1")
     source = KafkaSource(broker.bootstrap, topic=topic, fetch_max_wait_ms=20)
@@ -126,7 +139,7 @@ async def play(broker: Broker, directory: Path, topic: str, lives: Callable[[Sto
             await story.new_token()
             os.kill(first, signal.SIGKILL)
             await story.died(first)
-            await lives(story)
+            kills = 1 + await lives(story)
             last = await story.live(None)
             await story.refused_everywhere()
             status = verifier.status
@@ -137,17 +150,15 @@ async def play(broker: Broker, directory: Path, topic: str, lives: Callable[[Sto
         stored, published = await stored_and_published(home)
         assert published == stored
         assert story.acknowledged
+        return Told(kills, len(story.acknowledged), len(published))
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("failpoint", NAMES)
-async def test_no_acknowledged_revocation_is_lost_at_a_failpoint(
-    kafka: Broker, topic_prefix: str, tmp_path: Path, failpoint: str
-) -> None:
-    async def lives(story: Story) -> None:
+def at_failpoint(failpoint: str, kills: int = KILLS) -> Lives:
+    """Killed so often at this failpoint, and once after a revocation that was acknowledged."""
+
+    async def lives(story: Story) -> int:
         acknowledged = 0
-        for _ in range(KILLS):
+        for _ in range(kills):
             pid = await story.live(failpoint)
             token = await story.new_token()
             os.kill(pid, signal.SIGUSR1)
@@ -156,27 +167,21 @@ async def test_no_acknowledged_revocation_is_lost_at_a_failpoint(
         # Before its place is committed nothing was acknowledged; once it is published everything was.
         if failpoint in ("revoke.before_commit", "sequence.before_sign", "sequence.before_commit"):
             assert acknowledged == 0
-        await one_more(story)
-
-    async def one_more(story: Story) -> None:
         pid = await story.live(None)
-        token = await story.new_token()
-        assert await story.revoke(token)
+        assert await story.revoke(await story.new_token())
         os.kill(pid, signal.SIGKILL)
         await story.died(pid)
+        return kills + 1
 
-    await play(kafka, tmp_path, f"{topic_prefix}.feed", lives)
+    return lives
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-async def test_no_acknowledged_revocation_is_lost_at_a_random_moment(
-    kafka: Broker, topic_prefix: str, tmp_path: Path
-) -> None:
+def at_random(kills: int = RANDOM_KILLS) -> Lives:
+    """Killed so often, at random moments of a revocation."""
     chance = random.Random(42)
 
-    async def lives(story: Story) -> None:
-        for _ in range(RANDOM_KILLS):
+    async def lives(story: Story) -> int:
+        for _ in range(kills):
             pid = await story.live(None)
             token = await story.new_token()
             asking = asyncio.create_task(story.revoke(token))
@@ -184,5 +189,23 @@ async def test_no_acknowledged_revocation_is_lost_at_a_random_moment(
             os.kill(pid, signal.SIGKILL)
             await asking
             await story.died(pid)
+        return kills
 
-    await play(kafka, tmp_path, f"{topic_prefix}.feed", lives)
+    return lives
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("failpoint", NAMES)
+async def test_no_acknowledged_revocation_is_lost_at_a_failpoint(
+    kafka: Broker, topic_prefix: str, tmp_path: Path, failpoint: str
+) -> None:
+    await play(kafka, tmp_path, f"{topic_prefix}.feed", at_failpoint(failpoint))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_no_acknowledged_revocation_is_lost_at_a_random_moment(
+    kafka: Broker, topic_prefix: str, tmp_path: Path
+) -> None:
+    await play(kafka, tmp_path, f"{topic_prefix}.feed", at_random())

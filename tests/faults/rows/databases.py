@@ -158,6 +158,6 @@ async def read_topic(scene: Scene) -> list[bytes]:
 
 
 ROWS = [
-    Row("F19", "two issuers on one home; one is stopped in the middle of its work and goes on", two_issuers),
-    Row("F23", "the issuer's database is replaced by an older copy", restored),
+    Row("F19", "two issuers on one home; one is stopped in its work and goes on", two_issuers, short=False),
+    Row("F23", "the issuer's database is replaced by an older copy", restored, short=False),
 ]

@@ -1,6 +1,19 @@
 """The rows of the table, a module for each kind of fault."""
 
-from tests.faults.rows import brokers, channels, clocks, databases, disks, herds, kills, links, records, states, topics
+from tests.faults.rows import (
+    brokers,
+    channels,
+    clocks,
+    databases,
+    disks,
+    herds,
+    kills,
+    links,
+    records,
+    retention,
+    states,
+    topics,
+)
 from tests.faults.rows.base import Row
 
 ROWS: list[Row] = [
@@ -11,6 +24,7 @@ ROWS: list[Row] = [
     *disks.ROWS,
     *records.ROWS,
     *topics.ROWS,
+    *retention.ROWS,
     *kills.ROWS,
     *databases.ROWS,
     *states.ROWS,

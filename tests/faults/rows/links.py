@@ -80,6 +80,24 @@ async def cut_off_verifiers(stage: Stage, directory: Path, scale: Scale) -> Resu
         )
 
 
+async def cut_off_for_a_minute(stage: Stage, directory: Path, scale: Scale) -> Result:
+    """A verifier with the bounds that are shipped is cut off."""
+    async with open_scene(stage, directory, verifiers=["v1", "v2"], max_staleness=60.0, heartbeat=5) as scene:
+        await scene.present("steady", "meanwhile")
+        with scene.fault("v1") as window:
+            scene.link("v1").set(HALF_OPEN)
+            await scene.revoke("meanwhile")
+            await scene.refused_everywhere("meanwhile", "v2")
+            await asyncio.sleep(70)
+            stale = first_stale(scene, "v1", window.begin)
+            scene.calm()
+            healed = await scene.healed("v1", within=60)
+        await scene.refused_everywhere("meanwhile")
+        return judge(
+            scene, f"`max_staleness` 60 s: refused for want of news after {said(stale)}; well {healed:.1f} s later"
+        )
+
+
 async def cut_off_issuer(stage: Stage, directory: Path, scale: Scale) -> Result:
     """The issuer is cut off from the broker: logins and revocations go on, and what waits is published later."""
     figures: list[str] = []
@@ -195,6 +213,12 @@ async def flipped_bytes(stage: Stage, directory: Path, scale: Scale) -> Result:
 
 ROWS = [
     Row("F4 verifiers", "verifiers cut off from the broker: reset, half open, one way each", cut_off_verifiers),
+    Row(
+        "F4 a minute",
+        "a verifier with the bounds that are shipped is cut off from the broker (its bound: 70 s)",
+        cut_off_for_a_minute,
+        short=False,
+    ),
     Row(
         "F4 issuer",
         "the issuer cut off from the broker in the same ways; logins and revocations meanwhile",

@@ -5,6 +5,7 @@ import asyncio
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 
 from tests.faults.rows import ROWS
@@ -35,8 +36,8 @@ async def play(rows: list[Row], scale: Scale) -> tuple[list[Played], str]:
 async def _play(row: Row, stage: Stage, directory: Path, scale: Scale) -> Result:
     try:
         return await row.play(stage, directory, scale)
-    except (AssertionError, TimeoutError) as failure:
-        print(failure, file=sys.stderr)
+    except Exception as failure:  # noqa: BLE001 - whatever it is, the other rows are to be played
+        traceback.print_exc()
         words = (str(failure) or type(failure).__name__).replace("\n", " ").replace(str(directory), "")
         return Result((), None, (words[:WORDS_MAX],))
 

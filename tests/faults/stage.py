@@ -8,11 +8,12 @@ from ostraka_issuer.desk.ports import LOCALHOST, find_free_port
 from tests.faults.hall import Hall
 from tests.faults.proxy import FAIR, Link
 from tests.kafka.broker import MACHINE
-from tests.kafka.probe import wait_until_ready
+from tests.kafka.probe import BrokerError, wait_until_ready
 from tests.kafka.runner import ApacheKafka
 from tests.kafka.settings import BASE
 from tests.support.zygote import Zygote
 
+PORT_ATTEMPTS = 3
 READY_SECONDS = 30.0
 ISSUER = "issuer"
 VERIFIERS = ("v1", "v2", "v3", "v4", "v5", "v6")
@@ -48,18 +49,44 @@ def missing() -> str | None:
 @asynccontextmanager
 async def open_stage() -> AsyncIterator[Stage]:
     """Start everything, and end it."""
-    links = {name: Link(find_free_port()) for name in (ISSUER, *VERIFIERS)}
     async with AsyncExitStack() as stack:
-        for link in links.values():
-            await link.start()
-            stack.push_async_callback(link.stop)
-        broker = ApacheKafka(_listeners(links))
-        await broker.start()
-        stack.push_async_callback(broker.stop)
-        await wait_until_ready(links[ISSUER].address, READY_SECONDS, lambda: None)
+        links, broker = await _open_broker(stack)
         zygote = await stack.enter_async_context(Zygote())
         hall = await stack.enter_async_context(Hall())
         yield Stage(broker, links, zygote, hall)
+
+
+async def _open_broker(stack: AsyncExitStack) -> tuple[dict[str, Link], ApacheKafka]:
+    """A broker and its links. They need many ports, and any of them may be taken between the choice and the use."""
+    for attempt in range(1, PORT_ATTEMPTS + 1):
+        parts = AsyncExitStack()
+        try:
+            links, broker = await _try_broker(parts)
+        except (OSError, BrokerError):
+            await parts.aclose()
+            if attempt == PORT_ATTEMPTS:
+                raise
+        else:
+            stack.push_async_exit(parts.__aexit__)
+            return links, broker
+    raise AssertionError("unreachable")
+
+
+async def _try_broker(parts: AsyncExitStack) -> tuple[dict[str, Link], ApacheKafka]:
+    names = (ISSUER, *VERIFIERS)
+    ports: set[int] = set()
+    while len(ports) < 2 * len(names):
+        ports.add(find_free_port())
+    links = {name: Link(ports.pop(), ports.pop()) for name in names}
+    for link in links.values():
+        await link.start()
+        parts.push_async_callback(link.stop)
+    broker = ApacheKafka(_listeners(links))
+    parts.push_async_callback(broker.stop)
+    await broker.start()
+    for link in links.values():
+        await wait_until_ready(link.address, READY_SECONDS, lambda: None)
+    return links, broker
 
 
 def _listeners(links: dict[str, Link]) -> dict[str, str]:

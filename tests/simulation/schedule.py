@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from .motifs import MOTIFS, Step
 
-STEPS_MIN, STEPS_MAX = 10, 36
+STEPS_MIN, STEPS_MAX = 10, 32
 PAUSES: Final = (1, 2, 5, 9, 14, 15, 16, 30, 45, 59, 60, 61, 71, 120, 290)
 JUMPS: Final = (-3_600, -70, -30, -11, -9, -4, 4, 9, 11, 30, 70, 3_600)
 

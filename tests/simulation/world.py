@@ -98,6 +98,6 @@ class World(Issuing, Asking, Meddling, Clockwork, Stealing):
         self.history.end = self.issuer.head
         for machine in self.machines:
             self.history.healed[machine.who] = machine.look()
-            for token in self.truth.tokens[-2 * RECENT :]:
+            for token in self.truth.tokens[-RECENT:]:
                 machine.present(token)
         self._tell("the end", "a new token, and every newer one is presented to all")

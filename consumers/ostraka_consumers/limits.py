@@ -37,6 +37,10 @@ DENY_BUCKET_MIN_SECONDS: Final = 60
 STATE_ENTRIES_MAX: Final = 8_000_000
 """Deny-list entries, cut-offs and narrowings together: some 800 MB. Beyond it the verifier stops vouching."""
 
+ISSUER_CLOCK_BEHIND_MAX: Final = 2 * 3600
+"""What a record says of its time is not believed within this: an issuer's clock may be wrong by a time zone and summer
+time. Records that claim to be older are taken at their word; it costs memory not to, for a history that is all over."""
+
 COMPROMISED_KEYS_MAX: Final = 1_024
 """A compromised key stays compromised whatever a later key set says."""
 

@@ -144,8 +144,7 @@ class TrustCore:
             self._state.limit_by(document)
             return
         self._chain = Chain(document.epoch, evidence=[] if before is None else before.evidence)
-        forgotten_until = 0.0 if self._state is None else self._state.forgotten_until
-        self._state = TrustState(document, forgotten_until=forgotten_until)
+        self._state = TrustState(document)
         self._vouching.begin_epoch()
         self._too_far = self._betrayed = self._last_heartbeat = None
         self.alarms -= DOUBTS
@@ -414,19 +413,22 @@ class TrustCore:
 
         Raises:
             Expired, NotYetValid
+            Stale: it should have ended by what the issuer's clock once said, and what was revoked then is forgotten.
         """
-        claims = token.claims
+        claims, state = token.claims, self._state
         if now >= claims.exp:
             raise Expired(f"the token ended {now - claims.exp:.0f} s ago")
         if max(claims.iat, claims.nbf or 0) > now + CLOCK_TOLERANCE:
             raise NotYetValid("the token's time has not come: one of the clocks is wrong")
+        if state is not None and claims.exp < state.forgotten_until:
+            raise Stale("the issuer's clock was ahead for a while, and revocations that old are forgotten")
 
     def check_revocation(self, token: GenuineToken) -> None:
         """Deny list, then the latest of all cut-offs that apply.
 
         Raises:
             NotReady, Revoked
-            Stale: the token is of a later epoch than is known here: its keys and revocations are unknown, too.
+            Stale: the token is of a later epoch than is known here, so its keys and revocations are unknown, too.
         """
         state = self._state
         if state is None:

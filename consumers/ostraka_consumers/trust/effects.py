@@ -6,7 +6,7 @@ it could meet has expired; the verifier's own clock has no say in it.
 
 from collections.abc import Collection, Sequence
 
-from ostraka_consumers.limits import STATE_ENTRIES_MAX
+from ostraka_consumers.limits import ISSUER_CLOCK_BEHIND_MAX, STATE_ENTRIES_MAX
 from ostraka_schemas.events import (
     Event,
     IssuerCutoff,
@@ -34,7 +34,7 @@ from .keyset import BeyondLimits, KeySet
 class TrustState:
     """Key set, deny list, cut-offs and narrowings of one issuer, within the limits of its root document."""
 
-    def __init__(self, root: RootDocument, *, forgotten_until: float = 0.0) -> None:
+    def __init__(self, root: RootDocument) -> None:
         self.root = root
         self.keys = KeySet()
         self._keep = _keep(root)
@@ -42,7 +42,7 @@ class TrustState:
         self.cutoffs = Cutoffs()
         self.narrowings = Narrowings()
         self.skipped = 0
-        self._forgotten_until = forgotten_until
+        self._forgotten_until = 0.0
         self._latest_iat = 0
 
     @property
@@ -78,9 +78,11 @@ class TrustState:
         return self._take(event, record, self._keep_until(record, now))
 
     def _keep_until(self, record: Record, now: float) -> float:
-        # If the issuer's clock stepped back, older tokens still end by its former time. A record from the future may
-        # keep itself, but not all that come after it: hence ``now``.
-        return self._keep + max(float(record.iat), self._forgotten_until, min(float(self._latest_iat), now))
+        # If the issuer's clock is or was behind, its tokens live longer than the record's time says. A record from the
+        # future may keep itself, but not all that come after it: hence ``now``.
+        is_recent = now - record.iat <= ISSUER_CLOCK_BEHIND_MAX
+        believed = now if is_recent else min(float(self._latest_iat), now)
+        return self._keep + max(float(record.iat), self._forgotten_until, believed)
 
     def _take(self, event: Event, record: Record, expires: float) -> Alarm | None:
         moment = Moment(record.position, record.iat)

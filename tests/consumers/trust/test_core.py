@@ -268,6 +268,37 @@ def test_4_an_entry_stays_until_the_last_token_it_could_meet_has_expired() -> No
         fed.core.check_times(token, fed.core.now(fed.issuer.clock.now()))
 
 
+def test_4_what_was_signed_by_a_slow_clock_is_not_forgotten_with_the_first_heartbeat_of_a_right_one() -> None:
+    fed = Fed()
+    issuer = fed.issuer
+    token = fed.genuine()
+    record = issuer.append(
+        issuer.sign(
+            SessionRevoked(event_timestamp=issuer.now - 3_600),
+            issuer.user("alice"),
+            seq=3,
+            prev=issuer.head.hash,
+            iat=issuer.now - 3_600,
+        )
+    )
+    newcomer = Fed(issuer, opened=False)
+    for raw in issuer.records:
+        newcomer.take(raw)
+    fed.take(record)
+    for each in (fed, newcomer):
+        each.beat()
+        with pytest.raises(Revoked):
+            each.core.check_revocation(token)
+
+
+def test_4_a_token_whose_revocations_are_forgotten_is_not_accepted_though_its_time_has_not_come_to_an_end() -> None:
+    fed = Fed()
+    fed.beat(iat=fed.issuer.now + 9)
+    token = fed.genuine(exp=fed.issuer.now + 8, iat=fed.issuer.now)
+    with pytest.raises(Stale, match="forgotten"):
+        fed.core.check_times(token, fed.issuer.now)
+
+
 def test_4_late_events_keep_entries_longer() -> None:
     fed = Fed(FakeIssuer(limits=Limits(token_lifetime=300, late=3_600)))
     fed.take(fed.issuer.cut_subject("alice"))

@@ -3,6 +3,7 @@ import pytest
 from ostraka_consumers.limits import CLOCK_STEP_TOLERANCE
 from ostraka_consumers.trust.freshness import Freshness, Statement, Vouching, newest
 from ostraka_consumers.trust.instant import Instant
+from ostraka_schemas.limits import CLOCK_TOLERANCE
 from ostraka_schemas.records import Head, Heartbeat, Position
 
 HEAD = Head(Position(1, 5), b"h" * 32)
@@ -252,3 +253,12 @@ def test_late_heartbeats_are_in_step_as_long_as_they_come_about_as_far_apart_as_
     vouching = Vouching()
     assert not shows(T, 0.0)
     assert shows(T + 15, 15 + odd + (more if odd >= 0 else -more)) == (abs(odd) + more <= CLOCK_STEP_TOLERANCE)
+
+
+def test_clocks_that_are_just_as_far_apart_as_good_ones_can_be_agree() -> None:
+    vouching = heard(T + 9)
+    for after in range(20, 100, 5):
+        at = Instant(T + after, START.monotonic + after)
+        vouching.hear(said(T + after - CLOCK_TOLERANCE), HEAD, at)
+    last = Instant(T + 95, START.monotonic + 95)
+    assert vouching.now(last) == last.wall

@@ -1,0 +1,93 @@
+"""How far what a stranger signed is read, how long things may be, and what need not be verified twice."""
+
+from typing import Any
+
+import pytest
+
+from ostraka_consumers.trust.receipt import Outcome
+from ostraka_schemas import base64url, jws, strict_json
+from ostraka_schemas.events import IssuerCutoff, RootPublished
+from ostraka_schemas.jwk import SigningKey
+from ostraka_schemas.limits import RECORD_MAX_BYTES, SNAPSHOT_PART_MAX_BYTES
+from ostraka_schemas.snapshots import SnapshotState
+from tests.consumers.trust.feed import Fed
+from tests.schemas.keys import signing_key
+from tests.support.forging import forge
+
+STRANGER = signing_key("EdDSA", 77)
+
+
+def signed_by(key: SigningKey, payload: Any) -> bytes:
+    return forge({"alg": key.alg, "kid": key.kid, "typ": jws.TYP_EVENT}, payload, key.sign)
+
+
+def as_long_as(length: int, raw: bytes, key: SigningKey) -> bytes:
+    """The same with a member that nobody knows, so that it is so long."""
+    payload = strict_json.loads_object(base64url.decode(raw.split(b".")[1]))
+    about = (length - len(raw)) * 3 // 4
+    made = (signed_by(key, {**payload, "pad": "x" * pad}) for pad in range(max(0, about - 20), about + 4))
+    return next(raw for raw in made if len(raw) == length)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["after the root", "before it"])
+def test_of_a_stranger_nothing_but_the_header_is_read_unless_it_brings_a_root_document(known: bool) -> None:
+    fed = Fed(opened=known)
+    fed.issuer.open()
+    reason = "unknown_key" if known else "no_root_yet"
+    uri = RootPublished.uri
+    elsewhere = fed.issuer.payload({IssuerCutoff.uri: {"reason_admin": {"en": uri}}})
+    beat = {**fed.issuer.payload({"urn:ostraka:event:heartbeat": {}}), "jti": uri}
+    beat["feed"] = {"epoch": 1, "seq": 2, "hash": "A" * 43}
+    payloads: list[Any] = [b"no JSON", b"{", {"events": {}}, elsewhere, beat]
+    for payload in payloads:
+        assert fed.take(signed_by(STRANGER, payload))[:2] == (Outcome.REFUSED, reason)
+    too_long = as_long_as(RECORD_MAX_BYTES + 1, signed_by(STRANGER, fed.issuer.payload({uri: {}})), STRANGER)
+    assert fed.take(too_long)[:2] == (Outcome.REFUSED, reason)
+
+
+def test_a_record_that_opens_the_feed_may_be_exactly_as_long_as_the_bound() -> None:
+    fed = Fed(opened=False)
+    opening = fed.issuer.publish_root()
+    key = fed.issuer.feed_key
+    assert fed.take(as_long_as(RECORD_MAX_BYTES + 1, opening, key))[:2] == (Outcome.REFUSED, "no_root_yet")
+    assert fed.take(as_long_as(RECORD_MAX_BYTES, opening, key)).outcome is Outcome.APPLIED
+
+
+def test_a_record_may_be_exactly_as_long_as_the_bound() -> None:
+    fed = Fed()
+    raw, key = fed.issuer.cut_subject("a"), fed.issuer.feed_key
+    assert fed.take(as_long_as(RECORD_MAX_BYTES + 1, raw, key))[:2] == (Outcome.REFUSED, "malformed")
+    assert fed.take(as_long_as(RECORD_MAX_BYTES, raw, key)).outcome is Outcome.APPLIED
+
+
+def test_so_may_a_part_of_a_snapshot() -> None:
+    fed = Fed()
+    fed.issuer.cut_subject("a")
+    raw, key = fed.issuer.snapshot_part(SnapshotState(latest_iat=fed.issuer.now)), fed.issuer.feed_key
+    assert fed.take(as_long_as(SNAPSHOT_PART_MAX_BYTES + 1, raw, key))[:2] == (Outcome.REFUSED, "malformed")
+    assert fed.take(as_long_as(SNAPSHOT_PART_MAX_BYTES, raw, key)).outcome is Outcome.SNAPSHOT
+
+
+def test_the_feed_is_signed_until_the_last_second_of_its_root_document() -> None:
+    fed = Fed(opened=False)
+    end = fed.issuer.now + 50
+    fed.issuer.root = fed.issuer.root.model_copy(update={"exp": end})
+    fed.issuer.sign_first_root()
+    for raw in fed.issuer.open():
+        fed.take(raw)
+    fed.issuer.clock.advance(50)
+    assert fed.beat().outcome is Outcome.HEARTBEAT
+    fed.issuer.clock.advance(1)
+    assert fed.beat()[:2] == (Outcome.REFUSED, "feed_key_expired")
+
+
+def test_what_was_applied_lately_is_not_verified_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    fed = Fed()
+    fed.take(fed.issuer.cut_subject("a"))
+
+    def check(compact: jws.Compact, header: jws.Header, key: Any) -> None:
+        raise AssertionError("verified again")
+
+    monkeypatch.setattr(jws, "check", check)
+    for seq, raw in enumerate(fed.issuer.records, start=1):
+        assert fed.take(raw)[:4] == (Outcome.DUPLICATE, None, (), (1, seq))

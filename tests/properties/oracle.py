@@ -41,7 +41,7 @@ class Oracle:
     """Of each heartbeat: ``iat``, position, and what monotonic and wall clock said when it came."""
 
     def now(self, wall: float, monotonic: float) -> float:
-        """Time = max(wall clock, heartbeat + monotonic time since); the newest only, once clocks agreed for a minute."""
+        """Time = max(wall clock, heartbeat + monotonic time since); only the newest once clocks agreed a minute."""
         believed: list[tuple[int, float]] = []
         agreed: list[float] = []
         for iat, _, at, read in self.heard:

@@ -99,6 +99,11 @@ HTTP_WAITING_MAX: Final = 1_024
 ``HTTP_CONNECTIONS_MAX`` is for ``FEED_READERS_MAX`` readers and as many again as wait here. An eighth of them, where
 there may be fewer."""
 
+HTTP_ACCEPTED_AT_ONCE: Final = 256
+HTTP_QUEUE: Final = 4_096
+"""Connections taken in one turn of the event loop, and those that may queue for it in the system: all services of a
+large installation come back in the same second. A quarter of ``HTTP_WAITING_MAX``: two turns later they are read."""
+
 HTTP_HEAD_SECONDS: Final = 10.0
 """A request's head must have arrived by then, from the connection's begin or the answer before."""
 

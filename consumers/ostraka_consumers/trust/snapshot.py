@@ -11,7 +11,6 @@ Rules, for parts whose signature was verified:
 """
 
 import math
-from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from ostraka_consumers.limits import STATE_ENTRIES_MAX
@@ -126,7 +125,10 @@ def _take_entries(share: SnapshotState, state: TrustState) -> None:
 
 
 def contents_of(state: TrustState) -> Contents:
-    """A copy of the whole state, to be cut into the parts of a snapshot. What changes meanwhile does not change it."""
+    """A copy of the whole state, to be cut into the parts of a snapshot. What changes meanwhile does not change it.
+
+    Only the copy is made at once; its entries are made when they are asked for, once.
+    """
     return Contents(
         latest_iat=state.latest_iat,
         keys=[
@@ -141,24 +143,23 @@ def contents_of(state: TrustState) -> Contents:
             for trusted in state.keys.keys
         ],
         compromised=sorted(state.keys.compromised),
-        cutoffs=list(_cutoffs(state)),
-        remaining=[
+        # The copies: whatever stands behind the first ``in`` of a generator is worked out at once.
+        cutoffs=(
+            CutoffEntry(level=key.level, id=key.id, **_entry(moment, expires))
+            for key, moment, expires in state.cutoffs.kept()
+        ),
+        remaining=(
             RemainingEntry(
                 level=key.level, id=key.id, permissions=list(entry.patterns), **_entry(entry.moment, entry.expires)
             )
             for key, entry in state.narrowings.remaining()
-        ],
-        revoked=[
+        ),
+        revoked=(
             RevokedEntry(permission=entry.patterns[0], **_entry(entry.moment, entry.expires))
             for entry in state.narrowings.revoked()
-        ],
+        ),
         denied=state.denied.kept(),
     )
-
-
-def _cutoffs(state: TrustState) -> Iterator[CutoffEntry]:
-    for key, moment, expires in state.cutoffs.kept():
-        yield CutoffEntry(level=key.level, id=key.id, **_entry(moment, expires))
 
 
 def _entry(moment: Moment, expires: float) -> dict[str, int]:

@@ -14,8 +14,6 @@ from ostraka_schemas.limits import SNAPSHOT_PART_MAX_BYTES
 from ostraka_schemas.records import Head, Position
 from ostraka_schemas.snapshots import SnapshotPart, SnapshotState, cut, read_payload, sign_part
 
-from .frames import lines
-
 
 class Snapshot(NamedTuple):
     """A snapshot, ready to be sent.
@@ -25,7 +23,7 @@ class Snapshot(NamedTuple):
         root_version: of the root document in force at its head.
         kid: of the key that signed it.
         body: all parts, one a line.
-        etag: names exactly these bytes (RFC 9110 §8.8.3).
+        etag: names exactly these parts (RFC 9110 §8.8.3).
     """
 
     head: Head
@@ -53,6 +51,7 @@ async def make_snapshot(
         shares.append(share)
         await asyncio.sleep(0)
     parts: list[bytes] = []
+    digest = sha256()
     for number, share in enumerate(shares, start=1):
         jti = part_id(head.position, iat, number)
         parts.append(
@@ -68,18 +67,15 @@ async def make_snapshot(
                 state=share,
             )
         )
+        digest.update(parts[-1])
         await asyncio.sleep(0)
-    body = lines(parts)
-    return Snapshot(head, iat, root_version, key.kid, parts, body, _etag(body))
+    etag = f'"{base64url.encode(digest.digest()[:16]).decode()}"'
+    return Snapshot(head, iat, root_version, key.kid, parts, b"\n".join([*parts, b""]), etag)
 
 
 def part_id(position: Position, iat: int, part: int) -> str:
     """``jti`` of a part."""
     return base64url.encode(sha256(f"ostraka:snapshot:{position}:{iat}:{part}".encode()).digest()[:16]).decode()
-
-
-def _etag(body: bytes) -> str:
-    return f'"{base64url.encode(sha256(body).digest()[:16]).decode()}"'
 
 
 async def read_parts(raws: Sequence[bytes], keys: Sequence[VerificationKey], *, iss: str) -> Head | None:

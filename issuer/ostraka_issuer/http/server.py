@@ -8,9 +8,11 @@ import uvicorn
 from fastapi import FastAPI
 
 from ostraka_issuer.limits import (
+    HTTP_ACCEPTED_AT_ONCE,
     HTTP_CONNECTIONS_MAX,
     HTTP_HEAD_MAX_BYTES,
     HTTP_KEEP_ALIVE,
+    HTTP_QUEUE,
     HTTP_UNREAD,
     HTTP_WAITING_MAX,
 )
@@ -37,12 +39,21 @@ class Server(uvicorn.Server):
                 access_log=False,
                 lifespan="off",
                 limit_concurrency=allowed,
+                backlog=HTTP_ACCEPTED_AT_ONCE,
                 timeout_keep_alive=HTTP_KEEP_ALIVE,
                 room=WaitingRoom(min(HTTP_WAITING_MAX, allowed // 8)),
                 h11_max_incomplete_event_size=HTTP_HEAD_MAX_BYTES,
             )
         )
         self._ending = ending
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin."""
+        await super().startup(sockets)
+        # asyncio takes as many connections in one turn as may queue. A crowd may queue, but is let in group by group:
+        # what came first is read before the waiting room is full of what came later.
+        for listener in sockets or []:
+            listener.listen(HTTP_QUEUE)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End."""

@@ -6,6 +6,8 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from tests.faults.rows import ROWS
@@ -13,24 +15,38 @@ from tests.faults.rows.base import SHORT, WHOLE, Result, Row, Scale
 from tests.faults.stage import Stage, missing, open_stage
 from tests.faults.table import PAGE, Played, page, verdict
 
+STAGES = 2
+"""So many brokers, each with its scenes: most rows mostly wait."""
 WORDS_MAX = 200
 """Of a failure that is no broken promise; the rest of it is printed."""
 
 
 async def play(rows: list[Row], scale: Scale) -> tuple[list[Played], str]:
-    """Play them one after another; returns what came of each, and the broker's name."""
-    played = []
-    async with open_stage() as stage:
-        for row in rows:
-            print(f"{row.name}: {row.done}", flush=True)
-            begin = time.monotonic()
-            with tempfile.TemporaryDirectory(prefix="ostraka-faults-") as directory:
-                result = await _play(row, stage, Path(directory), scale)
-            played.append(Played(row, result, time.monotonic() - begin))
-            worst = [] if result.worst is None else [f"accepted for at most {result.worst:.2f} s after revocation"]
-            for line in (*result.figures, *worst, f"{verdict(result)}, {played[-1].seconds:.0f} s"):
-                print(f"    {line}", flush=True)
-        return played, stage.broker.kind
+    """Play them, several at a time where they let each other; returns what came of each, and the broker's name."""
+    played: dict[str, Played] = {}
+    beside = iter([row for row in rows if not row.alone])
+    async with AsyncExitStack() as stack:
+        stages = [await stack.enter_async_context(open_stage()) for _ in range(STAGES)]
+        await asyncio.gather(*(_play_all(beside, stage, scale, played) for stage in stages))
+        await _play_all(iter([row for row in rows if row.alone]), stages[0], scale, played)
+        return [played[row.name] for row in rows], stages[0].broker.kind
+
+
+async def _play_all(rows: Iterator[Row], stage: Stage, scale: Scale, played: dict[str, Played]) -> None:
+    """Play rows until there are none left."""
+    for row in rows:
+        begin = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="ostraka-faults-") as directory:
+            result = await _play(row, stage, Path(directory), scale)
+        played[row.name] = Played(row, result, time.monotonic() - begin)
+        _tell(played[row.name])
+
+
+def _tell(played: Played) -> None:
+    row, result, seconds = played
+    worst = [] if result.worst is None else [f"accepted for at most {result.worst:.2f} s after revocation"]
+    lines = (*result.figures, *worst, f"{verdict(result)}, {seconds:.0f} s")
+    print(f"{row.name}: {row.done}", *lines, sep="\n    ", flush=True)
 
 
 async def _play(row: Row, stage: Stage, directory: Path, scale: Scale) -> Result:

@@ -3,6 +3,7 @@
 A row of the table sets a scene, lets something go wrong, and is judged by the history.
 """
 
+import asyncio
 import json
 import os
 import signal
@@ -32,6 +33,8 @@ BOTH = (KAFKA, HTTP)
 TOLERANCE = 10.0
 """What the promise allows beyond ``max_staleness``: clocks may differ by so much."""
 TOKEN_SECONDS = "900"
+_MIGRATING = asyncio.Lock()
+"""Alembic keeps what it works on in globals: one database at a time in a process."""
 
 
 @dataclass
@@ -301,14 +304,15 @@ async def open_scene(
     """
     stage.calm()
     directory.mkdir(parents=True, exist_ok=True)
-    home = await make_home(
-        directory / "home",
-        stage.broker,
-        f"feed-{uuid.uuid4().hex[:12]}",
-        kafka=stage.links[ISSUER].address,
-        heartbeat_interval=str(heartbeat),
-        token_lifetime=TOKEN_SECONDS,
-    )
+    async with _MIGRATING:
+        home = await make_home(
+            directory / "home",
+            stage.broker,
+            f"feed-{uuid.uuid4().hex[:12]}",
+            kafka=stage.links[ISSUER].address,
+            heartbeat_interval=str(heartbeat),
+            token_lifetime=TOKEN_SECONDS,
+        )
     async with ApiClient(home.url) as client:
         scene = Scene(
             stage, directory, home, client, ClockDial(directory / "issuer.clock", offset), max_staleness, heartbeat

@@ -8,6 +8,7 @@ from tests.faults.rows import (
     disks,
     herds,
     kills,
+    limits,
     links,
     records,
     retention,
@@ -28,5 +29,6 @@ ROWS: list[Row] = [
     *kills.ROWS,
     *databases.ROWS,
     *states.ROWS,
+    *limits.ROWS,
     *herds.ROWS,
 ]

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.faults.deciding import TICK
 from tests.faults.history import broken_promises, worst_accept
 from tests.faults.scene import TOLERANCE, Scene
 from tests.faults.stage import Stage
@@ -32,6 +33,11 @@ SHORT = Scale(whole=False, max_staleness=6.0, heartbeat=1)
 WHOLE = Scale(whole=True, max_staleness=15.0, heartbeat=5)
 
 
+def ms(seconds: float) -> str:
+    """For a figure: the verifiers are asked every 5 ms."""
+    return f"{seconds * 1000:.0f} ms" if seconds >= TICK else f"less than {TICK * 1000:.0f} ms"
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What came of a row.
@@ -56,6 +62,7 @@ class Row:
         done: what is done, in words.
         play: plays it.
         short: whether it is played in every test run too.
+        alone: whether it keeps the processor so busy that no other row may be played beside it.
         missing: says what it needs that this machine does not have.
     """
 
@@ -63,6 +70,7 @@ class Row:
     done: str
     play: Callable[[Stage, Path, Scale], Awaitable[Result]]
     short: bool = True
+    alone: bool = False
     missing: Callable[[], str | None] = lambda: None
 
 

@@ -4,7 +4,7 @@ import asyncio
 from pathlib import Path
 
 from tests.faults.history import stretches
-from tests.faults.rows.base import Result, Row, Scale, judge
+from tests.faults.rows.base import Result, Row, Scale, judge, ms
 from tests.faults.scene import BOTH, HTTP, KAFKA, Scene, open_scene
 from tests.faults.stage import Stage
 
@@ -21,7 +21,7 @@ async def killed_broker(stage: Stage, directory: Path, scale: Scale) -> Result:
         await scene.present("steady", "before", "meanwhile", "after")
         await scene.revoke("before")
         await scene.refused_everywhere("before")
-        figures.append(f"before it, a revocation took {scene.accepted_for('before') * 1000:.0f} ms")
+        figures.append(f"before it, a revocation took {ms(scene.accepted_for('before'))}")
         for number, seconds in enumerate([scale.max_staleness + 1] if not scale.whole else [5.0, 30.0, 120.0]):
             token = "meanwhile" if number == 0 else f"meanwhile-{number}"
             if number:
@@ -46,7 +46,7 @@ async def _outage(scene: Scene, token: str, seconds: float) -> str:
     await scene.refused_everywhere(token)
     stale = "nobody without news too long" if denied is None else f"refused for want of news from {denied:.1f} s on"
     return (
-        f"away {seconds:.0f} s: over HTTP a revocation took {through_http * 1000:.0f} ms; on Kafka alone {stale}; "
+        f"away {seconds:.0f} s: over HTTP a revocation took {ms(through_http)}; on Kafka alone {stale}; "
         f"fresh again {healed:.1f} s after the broker answered"
     )
 

@@ -11,7 +11,7 @@ from ostraka_schemas import base64url
 from ostraka_schemas.errors import MalformedError
 from ostraka_schemas.records import Heartbeat, Record, read_payload
 from tests.faults.proxy import CUT, DEAF, HALF_OPEN, MUTE, Weather
-from tests.faults.rows.base import Result, Row, Scale, judge
+from tests.faults.rows.base import Result, Row, Scale, judge, ms
 from tests.faults.rows.links import WORDS, first_stale, said
 from tests.faults.scene import BOTH, HTTP, KAFKA, Scene, open_scene
 from tests.faults.stage import Stage
@@ -41,7 +41,7 @@ async def http_cut_off(stage: Stage, directory: Path, scale: Scale) -> Result:
         await scene.refused_everywhere("meanwhile")
         return judge(
             scene,
-            f"Kafka beside it; HTTP cut, half open, changed bytes: a revocation took {took * 1000:.0f} ms",
+            f"Kafka beside it; HTTP cut, half open, changed bytes: a revocation took {ms(took)}",
             *(
                 f"HTTP alone, {WORDS[HTTP_WEATHER[name]]}: refused for want of news after: {said(after)}"
                 for name, after in stale.items()
@@ -125,7 +125,7 @@ async def _believed(scene: Scene, scale: Scale, topics: dict[str, str], liars: l
     assert all(liar.withheld for liar in liars)
     return judge(
         scene,
-        f"withheld revocations, with HTTP beside: it took {took * 1000:.0f} ms, and nothing was refused",
+        f"withheld revocations, with HTTP beside: it took {ms(took)}, and nothing was refused",
         f"without: refused for want of news after {said(stale['v2'])}",
         f"withheld everything new, without HTTP: refused for want of news after {said(stale['v3'])}",
         f"alarms of those who have both: {', '.join(sorted(seen)) or 'none'}",

@@ -30,4 +30,4 @@ async def killed_issuer(stage: Stage, directory: Path, scale: Scale) -> Result:
     )
 
 
-ROWS = [Row("F18", "kill -9 of the issuer at each point of a revocation", killed_issuer, short=False)]
+ROWS = [Row("F18", "kill -9 of the issuer at each point of a revocation", killed_issuer, short=False, alone=True)]

@@ -151,5 +151,5 @@ def _bad(moment: Moment) -> int:
 
 ROWS = [
     Row("F10 records", "records in the topic with each byte wrong once, and cut off at each length", damaged_records),
-    Row("F27", "rubbish in the topic: 1,000 records a second, then as fast as it goes", flood),
+    Row("F27", "rubbish in the topic: 1,000 records a second, then as fast as it goes", flood, alone=True),
 ]

@@ -5,6 +5,7 @@ from random import Random
 
 from ostraka_consumers import VerificationError
 from ostraka_consumers.trust.receipt import Outcome, Receipt
+from ostraka_schemas import strict_json
 from ostraka_schemas.events import IssuerCutoff
 from ostraka_schemas.records import Head, Position
 from ostraka_schemas.snapshots import SnapshotState
@@ -70,14 +71,13 @@ class RecordTarget:
         if made.how.startswith("signed_"):
             if after["root"] == before["root"]:
                 yield from signed_promises(receipt, before, after)
-        elif receipt.outcome is Outcome.ROOT and self._adopted_as_signed():
+        elif receipt.outcome is Outcome.ROOT and self._is_as_signed(made.raw):
             return  # white space and the order of members are not signed
         else:
             yield from altered_promises(receipt, before, after)
 
-    def _adopted_as_signed(self) -> bool:
-        current = self.verifier.core._roots.current
-        return current == self.issuer.root.model_copy(update={"version": 2})
+    def _is_as_signed(self, raw: bytes) -> bool:
+        return bool(strict_json.loads_object(raw)["payload"] == self.documents.next_["payload"])
 
     @property
     def is_spent(self) -> bool:

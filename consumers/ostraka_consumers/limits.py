@@ -35,11 +35,13 @@ DENY_BUCKETS: Final = 16
 DENY_BUCKET_MIN_SECONDS: Final = 60
 
 STATE_ENTRIES_MAX: Final = 8_000_000
-"""Deny-list entries, cut-offs and narrowings together: some 800 MB. Beyond it the verifier stops vouching."""
+"""Deny-list entries, cut-offs, narrowings and the permissions in them, together: some 1 GB. Beyond it the verifier
+stops vouching."""
 
-ISSUER_CLOCK_BEHIND_MAX: Final = 2 * 3600
-"""What a record says of its time is not believed within this: an issuer's clock may be wrong by a time zone and summer
-time. Records that claim to be older are taken at their word; it costs memory not to, for a history that is all over."""
+ISSUER_CLOCK_ERROR_MAX: Final = 2 * 3600
+"""An issuer's clock may be wrong by a time zone and summer time, so within this it is not believed what a record says
+of its time. Older ones are taken at their word: it costs memory not to, for a history that is all over. What claims to
+be from further in the future is kept as if it were from there: only a thief says so."""
 
 COMPROMISED_KEYS_MAX: Final = 1_024
 """A compromised key stays compromised whatever a later key set says."""

@@ -140,7 +140,7 @@ class Verifier:
             else:
                 known = None
                 genuine = self._reader.read(token, core.keys)
-                core.note_position(genuine)
+                core.note_position(genuine, core.now(self._clock.now()))
                 grant = Grant(core, genuine)
             now = core.now(self._clock.now())
             core.check_times(genuine, now)

@@ -167,10 +167,11 @@ def signers(value: Any, keys: Iterable[VerificationKey]) -> tuple[str, ...]:
     return tuple(key.kid for key in keys if jws.count_valid(signed, {key.kid: key}.get))
 
 
-def verify_first_root(value: Any, *, trusted: Collection[str]) -> RootDocument:
+def verify_first_root(value: Any, *, trusted: Collection[str], threshold: int = 1) -> RootDocument:
     """Verify the root document that a trust anchor leads to.
 
-    It must be signed by its own threshold, counting only keys whose thumbprints are in ``trusted``.
+    It must be signed by its own threshold and by ``threshold`` keys, counting only those whose thumbprints are in
+    ``trusted``: a document that was made by one thief asks for no more than one signature.
 
     Raises:
         MalformedError: not a root document.
@@ -178,7 +179,8 @@ def verify_first_root(value: Any, *, trusted: Collection[str]) -> RootDocument:
     """
     signed = _read(value)
     document = _document(signed.payload)
-    _meet_threshold(signed, document, [key for key in document.root_keys() if key.thumbprint in trusted], "trusted")
+    keys = [key for key in document.root_keys() if key.thumbprint in trusted]
+    _meet(signed, max(threshold, document.root.threshold), keys, "trusted")
     return document
 
 
@@ -195,7 +197,7 @@ def verify_next_root(value: Any, current: RootDocument) -> RootDocument:
     """
     signed = _read(value)
     # First, and before the content is read: strangers can send as many documents as they like, but not sign them.
-    _meet_threshold(signed, current, current.root_keys(), f"version {current.version}'s")
+    _meet(signed, current.root.threshold, current.root_keys(), f"version {current.version}'s")
     document = _document(signed.payload)
     if document.version != current.version + 1:
         raise MalformedError(f"version {document.version} does not follow version {current.version}")
@@ -203,7 +205,7 @@ def verify_next_root(value: Any, current: RootDocument) -> RootDocument:
         raise MalformedError("a root document of another issuer")
     if document.epoch not in (current.epoch, current.epoch + 1):
         raise MalformedError(f"epoch {document.epoch} does not follow epoch {current.epoch}")
-    _meet_threshold(signed, document, document.root_keys(), "its own")
+    _meet(signed, document.root.threshold, document.root_keys(), "its own")
     return document
 
 
@@ -249,11 +251,7 @@ def _document(payload: bytes) -> RootDocument:
     return validated(lambda: RootDocument.model_validate(members), "root document")
 
 
-def _meet_threshold(
-    signed: jws.GeneralJws, document: RootDocument, keys: Iterable[VerificationKey], whose: str
-) -> None:
+def _meet(signed: jws.GeneralJws, threshold: int, keys: Iterable[VerificationKey], whose: str) -> None:
     valid = jws.count_valid(signed, {key.kid: key for key in keys}.get)
-    if valid < document.root.threshold:
-        raise SignatureMismatch(
-            f"the root document has {valid} signatures of {whose} keys, {document.root.threshold} are needed"
-        )
+    if valid < threshold:
+        raise SignatureMismatch(f"the root document has {valid} signatures of {whose} keys, {threshold} are needed")

@@ -11,6 +11,7 @@ from ostraka_consumers import (
     KeyCompromised,
     Malformed,
     NotReady,
+    NotYetValid,
     Revoked,
     SourceError,
     Stale,
@@ -421,6 +422,15 @@ async def test_a_stop_that_is_cancelled_leaves_nothing_that_decides(issuer: Fake
 
 
 # --- what sources and people see -------------------------------------------------------------------------------------
+
+
+async def test_a_token_refused_for_coming_from_the_future_leaves_no_trace(
+    issuer: FakeIssuer, verifier: Verifier
+) -> None:
+    token = issuer.token(fv=[1, 2**53 - 1], iat=issuer.now + 1_000, nbf=issuer.now + 1_000, exp=issuer.now + 1_300)
+    with pytest.raises(NotYetValid):
+        verifier.verify(token)
+    assert verifier.status.freshness == "fresh"
 
 
 async def test_grace_is_given_to_whoever_asks_while_there_is_no_news_until_the_token_ends(

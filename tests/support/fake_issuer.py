@@ -101,7 +101,8 @@ class FakeIssuer:
     def anchor(self) -> TrustAnchor:
         """What verifiers are deployed with."""
         first = read_root_unverified(self.signed_roots[0])
-        return TrustAnchor(self.issuer, tuple(key.thumbprint for key in first.root_keys()))
+        thumbprints = tuple(key.thumbprint for key in first.root_keys())
+        return TrustAnchor(self.issuer, thumbprints, root_threshold=first.root.threshold)
 
     @property
     def head(self) -> Head:

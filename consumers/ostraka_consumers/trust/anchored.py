@@ -19,6 +19,11 @@ class Anchor(Protocol):
         ...
 
     @property
+    def root_threshold(self) -> int:
+        """How many of these keys must have signed it, at least."""
+        ...
+
+    @property
     def minimum(self) -> Position:
         """A feed position that must be reached before anything is decided."""
         ...

@@ -7,89 +7,54 @@ brings a root document may be signed by a key that this document names, once the
 from typing import Final, NamedTuple
 
 from ostraka_schemas import base64url, jws
-from ostraka_schemas.errors import MalformedError, SignatureMismatch, UnsupportedKeyError, WireError
+from ostraka_schemas.errors import MalformedError, WireError
 from ostraka_schemas.events import RootPublished
-from ostraka_schemas.jwk import VerificationKey
 from ostraka_schemas.limits import RECORD_MAX_BYTES, SNAPSHOT_PART_MAX_BYTES
 from ostraka_schemas.records import Record
-from ostraka_schemas.root import RootDocument
 from ostraka_schemas.snapshots import FeedContent, SnapshotPart, read_payload
 
+from .feedkeys import OVER
 from .refused import Refused
-from .roots import Brought, Roots
+from .roots import Roots, Verified
 
-_OVER: Final = "feed_key_expired"
 _ROOT_URI: Final = RootPublished.uri.encode()
-
-
-class FeedKeys:
-    """The keys that may sign the feed, as one root document names them."""
-
-    def __init__(self, root: RootDocument) -> None:
-        self.root: Final = root
-        self._keys: dict[str, VerificationKey] = {key.kid: key for key in root.feed_keys()}
-
-    def __contains__(self, kid: str) -> bool:
-        return kid in self._keys
-
-    def are_over(self, now: float) -> bool:
-        """Whether the time has passed in which they may sign."""
-        return now > self.root.feed.exp or now > self.root.exp
-
-    def check(self, compact: jws.Compact, header: jws.Header, now: float) -> None:
-        """Whether a feed key that is in force has signed this.
-
-        Raises:
-            Refused
-        """
-        key = self._keys.get(header.kid)
-        if key is None:
-            raise Refused("unknown_key")
-        if self.are_over(now):
-            raise Refused(_OVER)
-        try:
-            jws.check(compact, header, key)
-        except SignatureMismatch:
-            raise Refused("bad_signature") from None
-        except (MalformedError, UnsupportedKeyError):
-            raise Refused("malformed") from None
 
 
 class Authentic(NamedTuple):
     """What was verified; and, if it is a record that brings a root document not yet in force, that document."""
 
     content: FeedContent
-    brings: Brought | None = None
+    brings: Verified | None = None
 
 
-def authenticate(raw: bytes, *, keys: FeedKeys | None, roots: Roots, issuer: str, now: float) -> Authentic:
+def authenticate(raw: bytes, *, roots: Roots, issuer: str, now: float) -> Authentic:
     """Verify and read a record, a heartbeat or a part of a snapshot.
-
-    Args:
-        keys: those in force; ``None`` before the first root document.
 
     Raises:
         Refused: not signed by a feed key that is in force, not readable, of another issuer or epoch.
     """
     compact, header = _envelope(raw)
-    stranger = "no_root_yet" if keys is None else "unknown_key"
-    if keys is not None and keys.are_over(now):
-        stranger = _OVER
-    elif keys is not None and header.kid in keys:
+    root = roots.in_force
+    stranger = "no_root_yet" if root is None else "unknown_key"
+    for keys in roots.keys_for(header.kid):
+        if keys.are_over(now):
+            stranger = OVER
+            continue
         # The signature first: nothing of a stranger's is read further than its header.
         keys.check(compact, header, now)
         content = _content(compact, raw, issuer)
-        if _epoch(content) == keys.root.epoch:
+        if root is not None and _epoch(content) == root.epoch:
             return Authentic(content)
         stranger = "wrong_epoch"
+        break
     record = _root_record(compact, raw, issuer)
-    brought = None if record is None else roots.brought_by(record.event)
-    if record is None or brought is None:
+    brings = None if record is None else roots.brought_by(record.event)
+    if record is None or brings is None:
         raise Refused(stranger)
-    FeedKeys(brought.document).check(compact, header, now)
-    if _epoch(record.content) != brought.document.epoch:
+    brings.keys.check(compact, header, now)
+    if _epoch(record.content) != brings.document.epoch:
         raise Refused("wrong_epoch")
-    return Authentic(record.content, brought)
+    return Authentic(record.content, brings)
 
 
 class _RootRecord(NamedTuple):

@@ -29,7 +29,7 @@ from ostraka_schemas.snapshots import SnapshotPart
 from . import snapshot
 from .alarms import DOUBTS, Alarm
 from .anchored import Anchor
-from .authentic import FeedKeys, authenticate
+from .authentic import authenticate
 from .chain import Chain, Evidence, Place, Signed
 from .cutoffs import ISSUER
 from .effects import TrustState
@@ -38,7 +38,7 @@ from .instant import Instant
 from .keyset import KeySet
 from .receipt import Kind, Outcome, Receipt, Taken
 from .refused import Refused
-from .roots import MARK, Roots
+from .roots import MARK, Roots, Verified
 from .tokens import GenuineToken
 
 _NO_KEYS = KeySet()
@@ -63,7 +63,6 @@ class TrustCore:
         self._keep = keep
         self._reached_before: Position | None = None
         self._roots = Roots(anchor)
-        self._feed_keys: FeedKeys | None = None
         self._chain: Chain | None = None
         self._state: TrustState | None = None
         self._vouching = Vouching()
@@ -99,9 +98,9 @@ class TrustCore:
         if known is not None:
             return known
         now = self._vouching.now(at)
-        authentic = authenticate(raw, keys=self._feed_keys, roots=self._roots, issuer=self.anchor.issuer, now=now)
-        if authentic.brings is not None and self._opens_epoch(authentic.brings.document):
-            self._adopt(*authentic.brings)
+        authentic = authenticate(raw, roots=self._roots, issuer=self.anchor.issuer, now=now)
+        if authentic.brings is not None:
+            self._learn(authentic.brings)
         chain, state = self._chain, self._state
         if chain is None or state is None:
             raise Refused("no_root_yet")
@@ -124,46 +123,53 @@ class TrustCore:
     # --- root documents ----------------------------------------------------------------------------------------------
 
     def _take_root(self, raw: bytes) -> Receipt:
-        document = self._roots.read(raw)
-        if document is None:
+        verified = self._roots.read(raw)
+        if verified is None:
             return Receipt(Outcome.DUPLICATE, "older_root")
-        self._adopt(document, raw)
+        self._learn(verified)
         return Receipt(Outcome.ROOT)
 
-    def _opens_epoch(self, document: RootDocument) -> bool:
-        # One of the same epoch takes effect when the turn of its record comes: what is signed with the key before may
-        # still be on its way.
-        return self._chain is None or document.epoch != self._chain.epoch
+    def _learn(self, verified: Verified) -> None:
+        """Take a document that follows the newest: at once if it opens an epoch, else to wait for its place."""
+        if self._chain is not None and verified.document.epoch == self._chain.epoch:
+            self._roots.hold(verified)
+        else:
+            self._open_epoch(verified)
+        self._kept(Kind.ROOT, (verified.raw,))
 
-    def _adopt(self, document: RootDocument, raw: bytes) -> None:
-        self._kept(Kind.ROOT, (raw,))
-        before = self._chain
-        self._roots.current, self._feed_keys = document, FeedKeys(document)
-        self._gathering = None
-        if before is not None and self._state is not None and document.epoch == before.epoch:
-            self._state.limit_by(document)
-            return
-        self._chain = Chain(document.epoch, evidence=[] if before is None else before.evidence)
-        self._state = TrustState(document)
+    def _open_epoch(self, verified: Verified) -> None:
+        self._roots.enter(verified)
+        epoch = verified.document.epoch
+        self._chain = Chain(epoch, evidence=[] if self._chain is None else self._chain.evidence)
+        self._state = TrustState(verified.document)
         self._vouching.begin_epoch()
+        self._gathering = None
         self._too_far = self._betrayed = self._last_heartbeat = None
         self.alarms -= DOUBTS
 
-    def _take_brought(self, record: Record) -> None:
-        """Adopt the root document that a record brings, now that its turn has come."""
+    def _enter(self, verified: Verified, state: TrustState) -> None:
+        """Let a document of the same epoch come into force: its turn has come."""
+        newest = self._roots.newest
+        if newest is None or verified.document.version > newest.version:
+            self._kept(Kind.ROOT, (verified.raw,))
+        self._roots.enter(verified)
+        state.limit_by(verified.document)
+
+    def _take_brought(self, record: Record, state: TrustState) -> None:
+        """Let the root document that a record brings come into force, now that its turn has come."""
         if not isinstance(record.event, RootPublished):
             return
         try:
-            brought = self._roots.brought_by(record.event)
+            verified = self._roots.due(record.event)
         except Refused:
             self._raise(Alarm.ROOT_REFUSED)
             return
-        if brought is None:
+        if verified is None:
             return
-        if self._opens_epoch(brought.document):
+        if verified.document.epoch != record.position.epoch:
             self._raise(Alarm.ROOT_REFUSED)  # it has to open that epoch, not to stand in this one
         else:
-            self._adopt(*brought)
+            self._enter(verified, state)
 
     # --- heartbeats --------------------------------------------------------------------------------------------------
 
@@ -235,7 +241,7 @@ class TrustCore:
         if alarm is not None:
             self._raise(alarm)
         self._kept(Kind.RECORD, (signed.raw,), signed.record.position)
-        self._take_brought(signed.record)
+        self._take_brought(signed.record, state)
         self.counters["records"] += 1
         return signed.record
 
@@ -288,6 +294,8 @@ class TrustCore:
         if self._vouching.heard_of < position:
             return ()
         self._gathering = None
+        for verified in self._roots.waiting_until(gathered.root_version):
+            self._enter(verified, state)
         alarm = snapshot.take(gathered, state)
         if alarm is not None:
             self._raise(alarm)
@@ -343,8 +351,13 @@ class TrustCore:
 
     @property
     def root_version(self) -> int:
-        """Version of the root document in force; 0 before the first."""
-        return 0 if self._roots.current is None else self._roots.current.version
+        """Version of the newest root document that was verified, in force or waiting for its place; 0 for none."""
+        return 0 if self._roots.newest is None else self._roots.newest.version
+
+    @property
+    def root_in_force(self) -> RootDocument | None:
+        """The root document that bounds what is said now; ``None`` before the first."""
+        return self._roots.in_force
 
     @property
     def doubted(self) -> bool:
@@ -365,9 +378,10 @@ class TrustCore:
     @property
     def max_staleness(self) -> float:
         """Seconds without news after which nothing is accepted."""
-        if self._feed_keys is None:
+        root = self._roots.in_force
+        if root is None:
             return 0.0
-        allowed = float(self._feed_keys.root.limits.max_staleness)
+        allowed = float(root.limits.max_staleness)
         return allowed if self._wanted_staleness is None else min(allowed, self._wanted_staleness)
 
     def now(self, at: Instant) -> float:
@@ -385,7 +399,7 @@ class TrustCore:
     def why_not_ready(self, at: Instant) -> str | None:
         """What is still missing before anything can be decided; ``None`` when nothing is."""
         head = self.head
-        if self._feed_keys is None or head is None:
+        if self._roots.in_force is None or head is None:
             return "no record of the feed leads back to the trust anchor yet"
         if not len(self.keys):
             return f"no key set up to position {head.position}"
@@ -472,13 +486,14 @@ class TrustCore:
             return False
         return state.narrowings.allow(permission, token.minted, token.holders)
 
-    def note_position(self, token: GenuineToken) -> None:
+    def note_position(self, token: GenuineToken, now: float) -> None:
         """A token minted further on than the feed is applied betrays that records are missing.
 
-        It is believed until a heartbeat speaks of a later time, so a token that lies does so for seconds only.
+        It is believed until a heartbeat speaks of a later time, so a token that lies does so for seconds only; one that
+        claims to come from the future is not believed at all.
         """
         fv, head, iat = token.minted.fv, self.head, token.minted.iat
-        if fv is None or head is None or fv <= head.position:
+        if fv is None or head is None or fv <= head.position or iat > now + CLOCK_TOLERANCE:
             return
         if self._vouching.heard_at <= iat + CLOCK_TOLERANCE and (self._betrayed is None or fv > self._betrayed[0]):
             self._betrayed = fv, iat

@@ -78,6 +78,18 @@ class Cutoffs:
             self._expiry.add(key, expires)
         self._latest[key] = (moment, expires)
 
+    def absorb(self, other: "Cutoffs") -> None:
+        """Take everything from another collection, which must not be used any more."""
+        if not self._latest:
+            self._latest, self._expiry = other.release()
+            return
+        for key, moment, expires in other.kept():
+            self.add(key, moment, expires)
+
+    def release(self) -> "tuple[dict[Key, tuple[Moment, float]], _Expiry]":
+        """Give away what it is made of."""
+        return self._latest, self._expiry
+
     def kept(self) -> list[tuple[Key, Moment, float]]:
         """What is remembered now, each with the time until which it is kept."""
         return [(key, moment, expires) for key, (moment, expires) in self._latest.items()]
@@ -121,16 +133,32 @@ class Narrowings:
         self._revoked: list[Narrowing] = []
         self._expiry = _Expiry()
         self._kept = 0
+        self._patterns = 0
 
     def keep_only(self, key: Key, patterns: Sequence[str], moment: Moment, expires: float) -> None:
         """Older tokens of ``key`` keep at most ``patterns``."""
         self._remaining.setdefault(key, []).append(Narrowing(moment, expires, tuple(patterns)))
         self._kept += 1
+        self._patterns += len(patterns)
         self._expiry.add(key, expires)
 
     def revoke(self, pattern: str, moment: Moment, expires: float) -> None:
         """No older token of anyone carries what ``pattern`` covers."""
         self._revoked.append(Narrowing(moment, expires, (pattern,)))
+
+    def absorb(self, other: "Narrowings") -> None:
+        """Take everything that is not here yet from another collection, which must not be used any more."""
+        known = {(key, entry.moment, entry.patterns) for key, entry in self.remaining()}
+        for key, entry in other.remaining():
+            if (key, entry.moment, entry.patterns) not in known:
+                self.keep_only(key, entry.patterns, entry.moment, entry.expires)
+        gone = {(entry.moment, entry.patterns) for entry in self._revoked}
+        self._revoked += [entry for entry in other.revoked() if (entry.moment, entry.patterns) not in gone]
+
+    @property
+    def weight(self) -> int:
+        """How much there is to remember: each narrowing, and each pattern that is left in one."""
+        return len(self) + self._patterns
 
     def remaining(self) -> list[tuple[Key, Narrowing]]:
         """What holders were left with, as remembered now."""
@@ -164,6 +192,7 @@ class Narrowings:
             before = self._remaining.get(key, [])
             left = [entry for entry in before if entry.expires >= now]
             self._kept -= len(before) - len(left)
+            self._patterns -= sum(len(entry.patterns) for entry in before if entry.expires < now)
             if left:
                 self._remaining[key] = left
             else:

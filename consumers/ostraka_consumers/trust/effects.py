@@ -6,7 +6,7 @@ it could meet has expired; the verifier's own clock has no say in it.
 
 from collections.abc import Collection, Sequence
 
-from ostraka_consumers.limits import ISSUER_CLOCK_BEHIND_MAX, STATE_ENTRIES_MAX
+from ostraka_consumers.limits import ISSUER_CLOCK_ERROR_MAX, STATE_ENTRIES_MAX
 from ostraka_schemas.events import (
     Event,
     IssuerCutoff,
@@ -58,7 +58,7 @@ class TrustState:
     @property
     def entries(self) -> int:
         """How many things are remembered."""
-        return len(self.denied) + len(self.cutoffs) + len(self.narrowings)
+        return len(self.denied) + len(self.cutoffs) + self.narrowings.weight
 
     def apply(self, record: Record, now: float) -> Alarm | None:
         """Take the effect of a record whose turn has come. Returns what a person must look at, if anything."""
@@ -78,11 +78,12 @@ class TrustState:
         return self._take(event, record, self._keep_until(record, now))
 
     def _keep_until(self, record: Record, now: float) -> float:
-        # If the issuer's clock is or was behind, its tokens live longer than the record's time says. A record from the
-        # future may keep itself, but not all that come after it: hence ``now``.
-        is_recent = now - record.iat <= ISSUER_CLOCK_BEHIND_MAX
+        # If the issuer's clock is or was wrong, its tokens live longer than the record's time says. A record from the
+        # future may keep itself for a while, but not all that come after it: hence ``now``.
+        is_recent = now - record.iat <= ISSUER_CLOCK_ERROR_MAX
         believed = now if is_recent else min(float(self._latest_iat), now)
-        return self._keep + max(float(record.iat), self._forgotten_until, believed)
+        said = min(float(record.iat), now + ISSUER_CLOCK_ERROR_MAX)
+        return self._keep + max(said, self._forgotten_until, believed)
 
     def _take(self, event: Event, record: Record, expires: float) -> Alarm | None:
         moment = Moment(record.position, record.iat)

@@ -6,7 +6,8 @@ of the verifier's knowledge. The bus is not in the argument.
 
 Time is ``max(wall clock, newest heartbeat's iat + monotonic time since)``: a slow clock cannot lengthen a token's life.
 It does not go back when a later heartbeat was long on its way; only if wall clock and heartbeats have agreed for a
-while that it is ahead does it come back to them, after an issuer's clock ran fast and was put right.
+while that it is ahead does it come back to them, after an issuer's clock ran fast and was put right; and never further
+than the clock tolerance behind the wall clock as it has run, for who decides which heartbeats come is the bus.
 
 A heartbeat more than the clock tolerance ahead is not believed, or a fast issuer could lend freshness it does not have.
 It is held against the wall clock as it has run since the heartbeats before, so setting the wall clock back ends
@@ -68,6 +69,7 @@ class Vouching:
     _steady: float = 0.0
     _late_since: tuple[int, float] | None = None
     _agreed_since: float | None = None
+    _heard_read: float = 0.0
 
     def now(self, at: Instant) -> float:
         """The time to judge by."""
@@ -88,10 +90,13 @@ class Vouching:
         """Take a verified heartbeat that is news; ``head`` is how far the feed is applied."""
         heartbeat = statement.heartbeat
         self.heard_at, self.heard_of = heartbeat.iat, heartbeat.head.position
-        self._steady = self._steady_wall(at) - at.monotonic
-        agreed = self._is_agreed(heartbeat, at)
-        if agreed or heartbeat.iat > self._floor + (at.monotonic - self._floor_read):
-            self._floor, self._floor_read = float(heartbeat.iat), at.monotonic
+        steady = self._steady_wall(at)
+        self._steady = steady - at.monotonic
+        floor = float(heartbeat.iat)
+        if self._is_agreed(heartbeat, at):
+            self._floor, self._floor_read = max(floor, steady - CLOCK_TOLERANCE), at.monotonic
+        elif floor > self._floor + (at.monotonic - self._floor_read):
+            self._floor, self._floor_read = floor, at.monotonic
         if head is not None and heartbeat.head.position <= head.position:
             self.vouch(heartbeat.iat)
         else:
@@ -99,9 +104,10 @@ class Vouching:
 
     def _is_agreed(self, heartbeat: Heartbeat, at: Instant) -> bool:
         """Whether the wall clock and every heartbeat for some time now have been of one mind."""
+        silence, self._heard_read = at.monotonic - self._heard_read, at.monotonic
         if abs(at.wall - heartbeat.iat) > CLOCK_TOLERANCE:
             self._agreed_since = None
-        elif self._agreed_since is None:
+        elif self._agreed_since is None or silence > FRESH_FOR:
             self._agreed_since = at.monotonic
         return self._agreed_since is not None and at.monotonic - self._agreed_since >= CLOCKS_AGREED_FOR
 
@@ -110,7 +116,7 @@ class Vouching:
 
         Ask of every authentic heartbeat, news or not, after ``hear``.
         """
-        if self.now(at) - at.wall > CLOCK_TOLERANCE:
+        if max(self.now(at), self._steady_wall(at)) - at.wall > CLOCK_TOLERANCE:
             return True
         if at.wall - heartbeat.iat <= CLOCK_TOLERANCE:
             self._late_since = None

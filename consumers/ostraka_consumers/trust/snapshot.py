@@ -30,7 +30,7 @@ from ostraka_schemas.snapshots import (
 )
 
 from .alarms import Alarm
-from .cutoffs import Key, Moment
+from .cutoffs import Cutoffs, Key, Moment, Narrowings
 from .denylist import DenyList
 from .effects import TrustState
 
@@ -45,7 +45,7 @@ class SnapshotName(NamedTuple):
 
 
 class Gathering:
-    """The parts of one snapshot so far.
+    """The parts of one snapshot so far: what they say is put together as they come.
 
     Args:
         part: one of them; it is not taken yet.
@@ -56,8 +56,13 @@ class Gathering:
     def __init__(self, part: SnapshotPart, span: int, *, keep: bool = False) -> None:
         self.name: Final = name_of(part)
         self.head: Final = part.head
+        self.root_version: Final = part.root_version
         self.denied: Final = DenyList(span)
-        self.states: list[SnapshotState] = []
+        self.cutoffs: Final = Cutoffs()
+        self.narrowings: Final = Narrowings()
+        self.latest_iat = 0
+        self.keys: list[PublishedKey] | None = None
+        self.compromised: list[str] = []
         self.size = 0
         self.raws: list[bytes] = []
         self._keep = keep
@@ -79,15 +84,28 @@ class Gathering:
         state = part.state
         denied = [(entry.until, read_denied(entry)) for entry in state.denied]
         self._missing.remove(part.part)
-        self.size += len(state.cutoffs) + len(state.remaining) + len(state.revoked)
+        self.size += (
+            len(state.cutoffs) + len(state.revoked) + sum(1 + len(left.permissions) for left in state.remaining)
+        )
         self.size += sum(len(data) // NUMBER_BYTES for _, data in denied)
         if self.size <= STATE_ENTRIES_MAX:
             for until, data in denied:
                 self.denied.add_many(numbers_in(data), until)
-            self.states.append(state.model_copy(update={"denied": []}))
+            self._add(state)
             if self._keep:
                 self.raws.append(raw)
         return True
+
+    def _add(self, state: SnapshotState) -> None:
+        self.latest_iat = max(self.latest_iat, state.latest_iat)
+        if state.keys is not None:
+            self.keys, self.compromised = state.keys, state.compromised
+        for cutoff in state.cutoffs:
+            self.cutoffs.add(Key(cutoff.level, cutoff.id), _moment(cutoff), cutoff.until)
+        for left in state.remaining:
+            self.narrowings.keep_only(Key(left.level, left.id), left.permissions, _moment(left), left.until)
+        for taken in state.revoked:
+            self.narrowings.revoke(taken.permission, _moment(taken), taken.until)
 
 
 def name_of(part: SnapshotPart) -> SnapshotName:
@@ -99,29 +117,11 @@ def take(gathered: Gathering, state: TrustState) -> Alarm | None:
     """Add a whole snapshot to a state. Returns what a person must look at, if anything."""
     if gathered.size + state.entries > STATE_ENTRIES_MAX:
         return Alarm.STATE_FULL
-    alarm = None
-    for share in gathered.states:
-        state.take_over(share.latest_iat)
-        if share.keys is not None:
-            alarm = state.replace_keys(share.keys, share.compromised)
-        _take_entries(share, state)
+    state.take_over(gathered.latest_iat)
+    state.cutoffs.absorb(gathered.cutoffs)
+    state.narrowings.absorb(gathered.narrowings)
     state.denied.absorb(gathered.denied)
-    return alarm
-
-
-def _take_entries(share: SnapshotState, state: TrustState) -> None:
-    narrowings = state.narrowings
-    known = {(key, entry.moment, entry.patterns) for key, entry in narrowings.remaining()} if share.remaining else set()
-    for cutoff in share.cutoffs:
-        state.cutoffs.add(Key(cutoff.level, cutoff.id), _moment(cutoff), cutoff.until)
-    for left in share.remaining:
-        key = Key(left.level, left.id)
-        if (key, _moment(left), tuple(left.permissions)) not in known:
-            narrowings.keep_only(key, left.permissions, _moment(left), left.until)
-    gone = {(entry.moment, entry.patterns) for entry in narrowings.revoked()} if share.revoked else set()
-    for taken in share.revoked:
-        if (_moment(taken), (taken.permission,)) not in gone:
-            narrowings.revoke(taken.permission, _moment(taken), taken.until)
+    return None if gathered.keys is None else state.replace_keys(gathered.keys, gathered.compromised)
 
 
 def contents_of(state: TrustState) -> Contents:

@@ -78,7 +78,8 @@ class Snapshots:
         if head is None or self._core.doubted:
             return False
         # The verifier is about to hear of the new regime; what it has applied by now belongs to the old one.
-        if head.position.epoch != regime.epoch or self._core.root_version != regime.version:
+        root = self._core.root_in_force
+        if head.position.epoch != regime.epoch or root is None or root.version != regime.version:
             return False
         newest = self._newest
         return (

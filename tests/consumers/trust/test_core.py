@@ -299,6 +299,36 @@ def test_4_a_token_whose_revocations_are_forgotten_is_not_accepted_though_its_ti
         fed.core.check_times(token, fed.issuer.now)
 
 
+def test_4_a_record_from_far_in_the_future_is_kept_as_long_as_a_clock_may_be_wrong_and_no_longer() -> None:
+    fed = Fed(FakeIssuer(limits=Limits(token_lifetime=300)))
+    issuer = fed.issuer
+    raw = issuer.sign(
+        SessionRevoked(event_timestamp=1), issuer.user("a"), seq=3, prev=issuer.head.hash, iat=issuer.now + 10**6
+    )
+    fed.take(issuer.append(raw))
+    assert fed.core.state is not None
+    for seconds, left in ((7_200 + 310, 1), (1, 0)):
+        issuer.clock.advance(seconds)
+        fed.beat()
+        assert fed.core.state.entries == left
+
+
+def test_4_room_is_counted_by_what_is_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ostraka_consumers.trust.effects.STATE_ENTRIES_MAX", 300)
+    fed = Fed()
+    patterns = [f"r{n}:a" for n in range(256)]
+    fed.take(fed.issuer.keep_only("a", *patterns))
+    fed.take(fed.issuer.keep_only("b", *patterns))
+    assert fed.alarms == set()
+    fed.take(fed.issuer.keep_only("c"))
+    assert fed.alarms == {"state_full"}
+    assert fed.core.state is not None
+    assert fed.core.state.entries == 514
+    fed.issuer.clock.advance(1_000)
+    fed.beat()
+    assert fed.core.state.entries == 0
+
+
 def test_4_late_events_keep_entries_longer() -> None:
     fed = Fed(FakeIssuer(limits=Limits(token_lifetime=300, late=3_600)))
     fed.take(fed.issuer.cut_subject("alice"))
@@ -529,7 +559,7 @@ def test_a_heartbeat_whose_head_is_too_old_to_compare_vouches_for_nothing(monkey
 def test_a_token_from_further_on_betrays_that_records_are_withheld() -> None:
     fed = Fed()
     fed.issuer.cut_subject("bob")
-    fed.core.note_position(fed.genuine())
+    fed.core.note_position(fed.genuine(), fed.issuer.now)
     assert (fed.core.known_head, fed.core.behind, fed.freshness) == ((1, 3), True, "lagging")
     fed.take(fed.issuer.records[2])
     assert (fed.core.behind, fed.freshness) == (False, "fresh")
@@ -539,27 +569,34 @@ def test_a_token_that_lies_about_its_position_is_believed_for_seconds_only() -> 
     fed = Fed()
     head = fed.core.head
     liar = fed.genuine(fv=[1, 2**53 - 1])
-    fed.core.note_position(liar)
+    fed.core.note_position(liar, fed.issuer.now)
     assert (fed.core.behind, fed.core.head) == (True, head)
     for _ in range(3):
         fed.issuer.clock.advance(5)
         fed.beat()
     assert fed.core.known_head == (1, 2)
-    fed.core.note_position(liar)
+    fed.core.note_position(liar, fed.issuer.now)
     assert (fed.core.behind, fed.freshness) == (False, "fresh")
+
+
+def test_a_token_that_claims_to_come_from_the_future_betrays_nothing() -> None:
+    fed = Fed()
+    for ahead, believed in ((11, False), (10, True)):
+        fed.core.note_position(fed.genuine(fv=[1, 99], iat=fed.issuer.now + ahead), fed.issuer.now)
+        assert fed.core.behind == believed
 
 
 @pytest.mark.parametrize("fv", [None, [1, 2], [1, 1]])
 def test_a_token_of_no_or_of_a_known_position_betrays_nothing(fv: list[int] | None) -> None:
     fed = Fed()
-    fed.core.note_position(fed.genuine(fv=fv))
+    fed.core.note_position(fed.genuine(fv=fv), fed.issuer.now)
     assert fed.core.known_head == (1, 2)
 
 
 def test_a_token_of_a_later_epoch_betrays_that_it_is_withheld_and_cannot_be_judged() -> None:
     fed = Fed()
     later = fed.genuine(fv=[2, 2])
-    fed.core.note_position(later)
+    fed.core.note_position(later, fed.issuer.now)
     assert (fed.core.known_head, fed.freshness) == ((2, 2), "lagging")
     with pytest.raises(Stale, match="epoch 2"):
         fed.core.check_revocation(later)
@@ -568,7 +605,7 @@ def test_a_token_of_a_later_epoch_betrays_that_it_is_withheld_and_cannot_be_judg
     fed.beat()
     fed.core.check_revocation(later)
     assert fed.freshness == "fresh"
-    fed.core.note_position(fed.genuine(fv=[1, 99]))
+    fed.core.note_position(fed.genuine(fv=[1, 99]), fed.issuer.now)
     assert fed.core.known_head == (2, 2)
 
 

@@ -166,7 +166,7 @@ def test_one_late_heartbeat_among_good_ones_is_no_sign() -> None:
     vouching = Vouching()
     for n in range(20):
         late = 12 if n % 3 == 0 else 0
-        at = Instant(T + 5 * n + late, 1_000 + 5 * n)
+        at = Instant(T + 5 * n + late, 1_000 + 5 * n + late)
         vouching.hear(said(T + 5 * n), HEAD, at)
         assert not vouching.clocks_differ(said(T + 5 * n).heartbeat, at)
 
@@ -207,6 +207,38 @@ def test_heartbeats_that_are_held_up_on_their_way_do_not_turn_the_time_back() ->
         at = Instant(T + after - 3_600, START.monotonic + after)  # the wall clock was set back by an hour
         vouching.hear(said(T + after // 2), HEAD, at)
         assert vouching.now(at) == T + after
+
+
+def test_a_bus_that_delays_as_much_as_the_wall_clock_is_behind_turns_no_time_back() -> None:
+    # At a stroke: the clock is set back, and everything is held up for as long.
+    vouching = heard(T)
+    for after in range(605, 900, 5):
+        at = Instant(T + after - 600, START.monotonic + after)
+        late = said(T + after - 600)
+        vouching.hear(late, HEAD, at)
+        assert at.wall + 600 - vouching.now(at) <= 10
+        assert vouching.clocks_differ(late.heartbeat, at)
+    # Bit by bit: it loses one second in a hundred, and the delay grows with it.
+    vouching = heard(T)
+    for after in range(5, 20_000, 5):
+        slow = after // 100
+        at = Instant(T + after - slow, START.monotonic + after)
+        vouching.hear(said(T + after - slow), HEAD, at)
+        assert T + after - vouching.now(at) <= 10
+    last = Instant(T + 19_995 - 199, START.monotonic + 19_995)
+    assert vouching.clocks_differ(said(T + 19_995 - 199).heartbeat, last)
+
+
+def test_agreement_is_counted_from_after_a_silence() -> None:
+    vouching = heard(T + 9)
+    for after in (5, 105, 110, 160, 165):
+        at = Instant(T + after, START.monotonic + after)
+        vouching.hear(said(T + after), HEAD, at)
+        assert vouching.now(at) == at.wall + 9
+    for after in range(170, 230, 10):
+        at = Instant(T + after, START.monotonic + after)
+        vouching.hear(said(T + after), HEAD, at)
+    assert vouching.now(Instant(T + 220, START.monotonic + 220)) == T + 220
 
 
 def test_setting_the_wall_clock_back_makes_no_heartbeat_one_from_the_future() -> None:

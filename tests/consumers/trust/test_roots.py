@@ -134,7 +134,7 @@ def test_a_version_that_a_threshold_did_not_sign_changes_nothing(name: str, alon
     for raw in walk.issuer.open():
         fed.take(raw)
     fed.beat()
-    before, keys = fed.kept(), fed.core._feed_keys
+    before = fed.kept()
     value = walk.sign(second)
     if alone:
         assert fed.take(root_bytes(value))[:2] == (Outcome.REFUSED, "root_not_trusted")
@@ -146,7 +146,7 @@ def test_a_version_that_a_threshold_did_not_sign_changes_nothing(name: str, alon
         assert fed.freshness == "stale"
         after = fed.kept()
         assert {**after, "head": before["head"], "records": before["records"]} == before
-    assert (fed.core.root_version, fed.core._feed_keys) == (1, keys)
+    assert (fed.core.root_version, fed.core.root_in_force) == (1, walk.issuer.root)
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
@@ -259,36 +259,93 @@ def test_a_new_feed_key_signs_from_its_root_document_on_and_the_old_one_no_more(
     assert (fed.alarms, fed.freshness) == (set(), "fresh")
 
 
-def test_records_of_the_old_key_that_are_still_on_their_way_are_taken_before_the_new_document() -> None:
+@pytest.mark.parametrize("alone", [True, False], ids=["alone", "in its record"])
+def test_what_the_old_key_signed_is_taken_until_the_turn_of_the_new_document_comes(alone: bool) -> None:
     fed, key = Fed(), signing_key("EdDSA", 50)
-    issuer = fed.issuer
+    issuer, old = fed.issuer, fed.issuer.feed_key
     before = [issuer.cut_subject("a"), issuer.cut_subject("b")]
-    (record,) = issuer.adopt_root(issuer.next_root(feed=feed_role(issuer, key)), feed_key=key)
-    assert fed.take(record).outcome is Outcome.HELD
-    assert fed.core.root_version == 1
-    assert fed.take(before[1]).outcome is Outcome.HELD
-    assert positions(fed.take(before[0]).applied) == [3, 4, 5]
-    assert fed.core.root_version == 2
-
-
-def test_a_document_alone_ends_the_old_key_at_once_and_the_records_in_between_need_a_snapshot() -> None:
-    fed, key = Fed(), signing_key("EdDSA", 50)
-    issuer = fed.issuer
-    missed = issuer.cut_subject("a")
     value = issuer.next_root(feed=feed_role(issuer, key))
     (record,) = issuer.adopt_root(value, feed_key=key)
-    assert fed.take(root_bytes(value)).outcome is Outcome.ROOT
-    assert fed.take(missed)[:2] == (Outcome.REFUSED, "unknown_key")
+    if alone:
+        assert fed.take(root_bytes(value)).outcome is Outcome.ROOT
     assert fed.take(record).outcome is Outcome.HELD
-    assert fed.core.behind
-    honest = Fed(issuer, opened=False)
-    for raw in issuer.records:
-        honest.take(raw)
-    assert honest.core.state is not None
-    fed.beat()
-    for raw in issuer.snapshot(honest.core.state):
-        assert fed.take(raw).outcome is Outcome.SNAPSHOT
-    assert (fed.core.head, fed.freshness, fed.alarms) == (issuer.head, "fresh", set())
+    assert (fed.core.root_version, in_force(fed)) == (2, 1)
+    assert fed.take(issuer.cut_subject("c")).outcome is Outcome.HELD
+    assert fed.take(before[1]).outcome is Outcome.HELD
+    assert positions(fed.take(before[0]).applied) == [3, 4, 5, 6]
+    assert in_force(fed) == 2
+    assert fed.beat(key=old)[:2] == (Outcome.REFUSED, "unknown_key")
+    assert fed.beat().outcome is Outcome.HEARTBEAT
+    assert (fed.alarms, fed.freshness) == (set(), "fresh")
+
+
+def in_force(fed: Fed) -> int:
+    root = fed.core.root_in_force
+    return 0 if root is None else root.version
+
+
+def test_a_chain_of_documents_waits_and_each_comes_into_force_at_its_place() -> None:
+    fed = Fed()
+    issuer = fed.issuer
+    said = []
+    for number in range(2, 6):
+        value = issuer.next_root(limits=Limits(max_staleness=60 - number).model_dump())
+        assert fed.take(root_bytes(value)).outcome is Outcome.ROOT
+        said += [*issuer.adopt_root(value), issuer.cut_subject(f"u{number}")]
+    assert (fed.core.root_version, in_force(fed), fed.core.max_staleness) == (5, 1, 60)
+    for number in range(2, 6):
+        for raw in said[2 * (number - 2) : 2 * (number - 1)]:
+            fed.take(raw)
+        assert (in_force(fed), fed.core.max_staleness) == (number, 60 - number)
+    assert fed.alarms == set()
+
+
+def test_a_snapshot_brings_the_documents_that_wait_into_force() -> None:
+    fed, key = Fed(), signing_key("EdDSA", 50)
+    issuer = fed.issuer
+    lagging = Fed(issuer)
+    value = issuer.next_root(feed=feed_role(issuer, key), limits=Limits(max_staleness=20).model_dump())
+    lagging.take(root_bytes(value))
+    for raw in (*issuer.adopt_root(value, feed_key=key), issuer.cut_subject("a")):
+        fed.take(raw)
+    lagging.beat()
+    assert fed.core.state is not None
+    for raw in issuer.snapshot(fed.core.state):
+        assert lagging.take(raw).outcome is Outcome.SNAPSHOT
+    assert (lagging.core.head, in_force(lagging), lagging.core.max_staleness) == (issuer.head, 2, 20)
+    assert (lagging.alarms, lagging.freshness) == (set(), "fresh")
+
+
+def test_what_was_said_within_the_limits_of_its_time_is_no_doubt_though_later_limits_are_known() -> None:
+    issuer = FakeIssuer(limits=Limits(token_algorithms=["ES256", "EdDSA"]))
+    newcomer = Fed(issuer, opened=False)
+    history = issuer.open()
+    modern = published(signing_key("EdDSA", 60), now=issuer.now)
+    history.append(issuer.publish_keys(modern))
+    value = issuer.next_root(limits=Limits(token_algorithms=["EdDSA"]).model_dump())
+    history += issuer.adopt_root(value)
+    for raw in (*issuer.root_files(), *history, issuer.heartbeat()):
+        newcomer.take(raw)
+    assert (newcomer.alarms, newcomer.freshness, in_force(newcomer)) == (set(), "fresh", 2)
+
+
+# --- the anchor's own threshold ---------------------------------------------------------------------------------------
+
+
+def test_one_stolen_key_of_three_makes_no_first_document() -> None:
+    issuer = FakeIssuer()
+    issuer.root = issuer.root.model_copy(update={"root": RootRole.model_validate(role(V((0, 1, 2), 2, ())))})
+    issuer.signed_roots = [sign_root(issuer.root, [KEYS[0], KEYS[2]])]
+    alone = {**issuer.root.model_dump(), "version": 99, "root": role(V((0,), 1, ()))}
+    forged = sign_root(RootDocument.model_validate(alone), [KEYS[0]])
+    newcomer = Fed(issuer, opened=False)
+    assert newcomer.core.anchor.root_threshold == 2
+    assert newcomer.take(root_bytes(forged))[:2] == (Outcome.REFUSED, "root_not_trusted")
+    padded = {**issuer.root.model_dump(), "version": 99, "root": role(V((0, 8, 9), 1, ()))}
+    forged = sign_root(RootDocument.model_validate(padded), [KEYS[0], KEYS[8], KEYS[9]])
+    assert newcomer.take(root_bytes(forged))[:2] == (Outcome.REFUSED, "root_not_trusted")
+    assert newcomer.core.root_version == 0
+    assert newcomer.take(issuer.root_files()[0]).outcome is Outcome.ROOT
 
 
 # --- limits change ----------------------------------------------------------------------------------------------------

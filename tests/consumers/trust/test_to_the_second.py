@@ -2,7 +2,10 @@
 
 import pytest
 
-from ostraka_consumers.errors import Revoked
+from ostraka_consumers.errors import Revoked, Stale
+from ostraka_consumers.limits import ISSUER_CLOCK_ERROR_MAX
+from ostraka_consumers.trust.core import TrustCore
+from ostraka_consumers.trust.instant import Instant
 from ostraka_consumers.trust.receipt import Outcome
 from ostraka_schemas import base64url
 from ostraka_schemas.events import IssuerCutoff, SessionRevoked
@@ -17,7 +20,7 @@ def test_a_token_from_further_on_is_believed_until_a_heartbeat_is_younger_than_a
     passed: int, believed: bool
 ) -> None:
     fed = Fed()
-    fed.core.note_position(fed.genuine(fv=[1, 9]))
+    fed.core.note_position(fed.genuine(fv=[1, 9]), fed.issuer.now)
     fed.issuer.clock.advance(passed)
     fed.beat()
     assert (fed.core.known_head == (1, 9)) == believed
@@ -31,7 +34,7 @@ def test_a_token_from_further_on_is_believed_until_a_heartbeat_is_younger_than_a
 def test_a_token_minted_long_before_the_newest_heartbeat_betrays_nothing(age: int, believed: bool) -> None:
     fed = Fed()
     now = fed.issuer.now
-    fed.core.note_position(fed.genuine(fv=[1, 9], iat=now - age, exp=now + 100))
+    fed.core.note_position(fed.genuine(fv=[1, 9], iat=now - age, exp=now + 100), fed.issuer.now)
     assert (fed.core.known_head == (1, 9)) == believed
 
 
@@ -111,3 +114,31 @@ def test_of_what_is_too_far_ahead_the_furthest_is_known_to_exist() -> None:
     for seq in (5_000, 9_000, 7_000):
         fed.take(fed.issuer.sign(IssuerCutoff(), seq=seq, prev=bytes(32)))
     assert fed.core.known_head == (1, 9_000)
+
+
+@pytest.mark.parametrize(("behind", "believed"), [(ISSUER_CLOCK_ERROR_MAX, True), (ISSUER_CLOCK_ERROR_MAX + 1, False)])
+def test_an_issuer_whose_clock_is_behind_revokes_for_as_long_as_its_tokens_live_here(
+    behind: int, believed: bool
+) -> None:
+    issuer = FakeIssuer()
+    core = TrustCore(issuer.anchor)
+    here = Instant(issuer.now + behind, 1_000)
+    for raw in (*issuer.open(), issuer.cut_subject("alice")):
+        assert core.receive(raw, here).outcome is Outcome.APPLIED
+    assert core.state is not None
+    ((_, _, expires),) = core.state.cutoffs.kept()
+    longest = issuer.limits.token_lifetime + CLOCK_TOLERANCE + issuer.limits.late
+    assert expires == longest + (here.wall if believed else issuer.now)
+
+
+def test_a_token_is_decided_on_until_the_signed_time_passes_its_end() -> None:
+    fed = Fed()
+    token = fed.genuine(exp=fed.issuer.now + 5)
+    earlier = fed.issuer.now
+    fed.issuer.clock.advance(5)
+    fed.beat()
+    fed.core.check_times(token, earlier)
+    fed.issuer.clock.advance(1)
+    fed.beat()
+    with pytest.raises(Stale, match="forgotten"):
+        fed.core.check_times(token, earlier)

@@ -1,5 +1,6 @@
 """What a verifier must decide, from the rules' words alone: no chain, no buckets, no memory, nothing forgotten."""
 
+import math
 from dataclasses import dataclass, field
 
 from tests.properties.feeds import Step
@@ -41,13 +42,21 @@ class Oracle:
     """Of each heartbeat: ``iat``, position, and what monotonic and wall clock said when it came."""
 
     def now(self, wall: float, monotonic: float) -> float:
-        """Time = max(wall clock, heartbeat + monotonic time since); only the newest once clocks agreed a minute."""
-        believed: list[tuple[int, float]] = []
-        agreed: list[float] = []
+        """Time = max(wall clock, heartbeat + monotonic time since).
+
+        Once the clocks agreed for a minute without a silence, only the newest; but not more than ten seconds behind the
+        wall clock as it has run.
+        """
+        lead = steady = before = since = -math.inf
         for iat, _, at, read in self.heard:
-            agreed = [*agreed, at] if abs(read - iat) <= 10 else []
-            believed = [(iat, at)] if agreed and at - agreed[0] >= 60 else [*believed, (iat, at)]
-        return max([wall, *(iat + monotonic - at for iat, at in believed)])
+            steady = max(steady, read - at)
+            if abs(read - iat) > 10:
+                since = math.inf
+            elif since == math.inf or at - before > 15:
+                since = at
+            before = at
+            lead = max(min(lead, steady - 10) if at - since >= 60 else lead, iat - at)
+        return max(wall, lead + monotonic)
 
     def vouched(self) -> float:
         """The newest heartbeat up to whose head everything was applied."""

@@ -144,7 +144,7 @@ def _lets_a_snapshot_revoke_nothing() -> AbstractContextManager[Any]:
     def taken(gathered: snapshot.Gathering, state: TrustState) -> Any:
         state.cutoffs, state.narrowings = Cutoffs(), Narrowings()
         state.denied = DenyList(300)
-        gathered.states = [share.model_copy(update={"cutoffs": []}) for share in gathered.states]
+        gathered.cutoffs.release()[0].clear()
         return take(gathered, state)
 
     return patch.object(snapshot, "take", taken)
@@ -243,7 +243,7 @@ BROKEN: Final[dict[str, tuple[Breakage, str]]] = {
     "vouches too soon": (_vouches_too_soon, "fresh_without_cause"),
     "calls itself fresh for too long": (lambda: patch.object(freshness, "FRESH_FOR", 30), "fresh_without_cause"),
     "overlooks newer tokens": (
-        lambda: patch.object(TrustCore, "note_position", lambda self, token: None),
+        lambda: patch.object(TrustCore, "note_position", lambda self, token, now: None),
         "withheld_and_unnoticed",
     ),
     "cries wolf": (_cries_wolf, "false_alarm"),

@@ -11,7 +11,10 @@ from .truth import Minted, Truth
 
 
 class Look(NamedTuple):
-    """A verifier's own words about itself; ``root`` is the version of the root document in force."""
+    """A verifier's own words about itself.
+
+    ``root`` is the version of the newest root document it knows, ``in_force`` that of the one in force.
+    """
 
     ready: bool
     freshness: str
@@ -20,6 +23,12 @@ class Look(NamedTuple):
     alarms: frozenset[str]
     counted: int
     root: int
+    in_force: int
+
+    @property
+    def roots(self) -> range:
+        """The versions from the one in force to the newest."""
+        return range(self.in_force, self.root + 1)
 
     @property
     def position(self) -> Position:
@@ -43,6 +52,7 @@ class Seen:
         tainted: something signed by a thief with the feed key came to it in this life, and no new epoch since.
         pin: how far it was in an earlier life, as far as its disk knows.
         signed: the latest time that a heartbeat named in this life: of what ended before, nothing need be known.
+        set_back: its wall clock was ahead in this life and is no more: it stays with the later time, until a restart.
         look: what it says of itself, afterwards.
     """
 
@@ -60,6 +70,7 @@ class Seen:
     tainted: bool
     pin: Position | None
     signed: int
+    set_back: bool
     look: Look
 
 

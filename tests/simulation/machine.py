@@ -86,6 +86,7 @@ class Machine:
             frozenset(core.alarms),
             sum(count for name, count in core.counters.items() if name not in _EXTRA),
             core.root_version,
+            0 if core.root_in_force is None else core.root_in_force.version,
         )
 
     def _context(self) -> dict[str, Any]:
@@ -104,6 +105,7 @@ class Machine:
             "tainted": self.tainted,
             "pin": self.pin,
             "signed": self.ear.latest,
+            "set_back": self.ear.was_set_back(at),
             "look": self._look,
         }
 
@@ -160,7 +162,7 @@ class Machine:
         return self._deliver(raw, sink or self.log)[0]
 
     def _deliver(self, raw: bytes, sink: FeedSink | Verifier) -> tuple[Delivery, Receipt]:
-        before, kind = self._look, nature_of(raw, self._truth, self._look.root, self._believed)
+        before, kind = self._look, nature_of(raw, self._truth, self._look.roots, self._believed)
         state = state_fingerprint(self.verifier) if kind in ("bad", "old root") else None
         ahead = raw in self._truth.beats and self.ear.is_from_the_future(self._truth.beats[raw].iat, self.clock.now())
         receipt = sink.deliver(raw)
@@ -198,7 +200,7 @@ class Machine:
             self.ear.known = max(self.ear.known, position)
         elif kind.endswith("heartbeat") and outcome != "equivocation" and receipt.reason != "head_too_old":
             beat: Beat = truth.beats[raw] if kind == "heartbeat" else truth.stolen.beats[raw]
-            if is_named(truth.named.get(self._look.root), beat.head, beat.signer):
+            if is_named(truth, self._look.roots, beat.head, beat.signer):
                 self.ear.hear(beat, self.clock.now())
 
     # --- what is asked of it ---

@@ -5,7 +5,6 @@ from typing import Literal
 
 from ostraka_schemas.records import Head
 
-from .roots import Root
 from .truth import Truth
 
 Nature = Literal[
@@ -15,13 +14,14 @@ Nature = Literal[
 whoever signed it."""
 
 
-def nature_of(raw: bytes, truth: Truth, version: int, believed: Collection[bytes]) -> Nature:
+def nature_of(raw: bytes, truth: Truth, versions: range, believed: Collection[bytes]) -> Nature:
     """What ``raw`` is to a verifier.
 
     Args:
-        version: of the root document in force there; 0 for none.
+        versions: of the root documents there, from the one in force to the newest that waits; 0 for none.
         believed: records of a thief that it took while his key was in force.
     """
+    version = versions[-1]
     if raw in truth.records:
         return "record"
     if raw in truth.beats:
@@ -32,20 +32,21 @@ def nature_of(raw: bytes, truth: Truth, version: int, believed: Collection[bytes
         return "root" if truth.roots[raw].version > version else "old root"
     if truth.forged_roots.get(raw, version + 1) <= version:
         return "old root"
-    return "stolen record" if raw in believed else _nature_of_stolen(raw, truth, version)
+    return "stolen record" if raw in believed else _nature_of_stolen(raw, truth, versions)
 
 
-def _nature_of_stolen(raw: bytes, truth: Truth, version: int) -> Nature:
-    stolen, root = truth.stolen, truth.named.get(version)
-    if raw in stolen.records and is_named(root, *stolen.records[raw]):
+def _nature_of_stolen(raw: bytes, truth: Truth, versions: range) -> Nature:
+    stolen = truth.stolen
+    if raw in stolen.records and is_named(truth, versions, *stolen.records[raw]):
         return "stolen record"
-    if raw in stolen.beats and is_named(root, stolen.beats[raw].head, stolen.beats[raw].signer):
+    if raw in stolen.beats and is_named(truth, versions, stolen.beats[raw].head, stolen.beats[raw].signer):
         return "stolen heartbeat"
-    if raw in stolen.parts and is_named(root, stolen.parts[raw].head, stolen.parts[raw].signer):
+    if raw in stolen.parts and is_named(truth, versions, stolen.parts[raw].head, stolen.parts[raw].signer):
         return "stolen part"
     return "bad"
 
 
-def is_named(root: Root | None, head: Head, signer: int) -> bool:
-    """Whether the root document names the feed key of that number, for the epoch of ``head``."""
-    return root is not None and signer in root.feed and head.position.epoch == root.epoch
+def is_named(truth: Truth, versions: range, head: Head, signer: int) -> bool:
+    """Whether one of these root documents names the feed key of that number, for the epoch of ``head``."""
+    roots = [truth.named[version] for version in versions if version in truth.named]
+    return any(signer in root.feed and head.position.epoch == root.epoch for root in roots)

@@ -12,6 +12,7 @@ from .truth import Beat, Change, Minted
 
 TOLERANCE = 10
 AGREED_FOR = 60
+SILENCE = 15
 NOWHERE = Position(0, 0)
 
 
@@ -20,13 +21,15 @@ class Ear:
 
     Three rules of time: it is the wall clock, but never before a heartbeat's time and what went by since. A heartbeat
     is from the future if it is further ahead of the wall clock than clocks may differ, the wall clock being taken as it
-    ran on since the heartbeats before. Once wall clock and heartbeats have agreed for a minute, only they count.
+    ran on since the heartbeats before. Once wall clock and heartbeats have agreed for a minute, without a silence in
+    between, only they count; but the time does not fall further behind the wall clock as it ran than clocks may differ.
     """
 
     def __init__(self) -> None:
         self._lead = self._steady = float("-inf")
         self._newest = (0, NOWHERE)
         self._agreed_since: float | None = None
+        self._heard_at = float("-inf")
         self._beats: list[Beat] = []
         self.known = NOWHERE
         self.latest = 0
@@ -46,14 +49,21 @@ class Ear:
         self._newest = beat.iat, beat.head.position
         self.latest = max(self.latest, beat.iat)
         self._steady = max(self._steady, at.wall - at.monotonic)
+        silent = at.monotonic - self._heard_at > SILENCE
+        self._heard_at = at.monotonic
         if abs(at.wall - beat.iat) > TOLERANCE:
             self._agreed_since = None
-        elif self._agreed_since is None:
+        elif self._agreed_since is None or silent:
             self._agreed_since = at.monotonic
         agreed = self._agreed_since is not None and at.monotonic - self._agreed_since >= AGREED_FOR
-        self._lead = beat.iat - at.monotonic if agreed else max(self._lead, beat.iat - at.monotonic)
+        lead = min(self._lead, self._steady - TOLERANCE) if agreed else self._lead
+        self._lead = max(lead, beat.iat - at.monotonic)
         self._beats.append(beat)
         self.known = max(self.known, beat.head.position)
+
+    def was_set_back(self, at: Instant) -> bool:
+        """Whether the wall clock is further behind itself, as it ran, than clocks may differ."""
+        return self._steady + at.monotonic > at.wall + TOLERANCE
 
     def begin_again(self) -> None:
         """What came so far was a copy, or of a former epoch: it has shown the time, and vouches for nothing."""

@@ -58,9 +58,10 @@ def remembered() -> Iterator[None]:
         header: jws.Header = answers.ask((segment, typ), lambda: read_header(segment, typ=typ))
         return header
 
-    def first_root_once(value: Any, *, trusted: Collection[str]) -> RootDocument:
+    def first_root_once(value: Any, *, trusted: Collection[str], threshold: int) -> RootDocument:
         document: RootDocument = answers.ask(
-            ("first root", repr(value), *trusted), lambda: verify_first_root(value, trusted=trusted)
+            ("first root", repr(value), threshold, *trusted),
+            lambda: verify_first_root(value, trusted=trusted, threshold=threshold),
         )
         return document
 

@@ -92,11 +92,10 @@ class Vouching:
         self.heard_at, self.heard_of = heartbeat.iat, heartbeat.head.position
         steady = self._steady_wall(at)
         self._steady = steady - at.monotonic
-        floor = float(heartbeat.iat)
+        floor = self._floor + (at.monotonic - self._floor_read)
         if self._is_agreed(heartbeat, at):
-            self._floor, self._floor_read = max(floor, steady - CLOCK_TOLERANCE), at.monotonic
-        elif floor > self._floor + (at.monotonic - self._floor_read):
-            self._floor, self._floor_read = floor, at.monotonic
+            floor = min(floor, steady - CLOCK_TOLERANCE)
+        self._floor, self._floor_read = max(floor, float(heartbeat.iat)), at.monotonic
         if head is not None and heartbeat.head.position <= head.position:
             self.vouch(heartbeat.iat)
         else:

@@ -78,7 +78,8 @@ class Chain:
     async def publish(self, value: Mapping[str, Any], *, random_bytes: RandomBytes = secrets.token_bytes) -> Published:
         """Verify the next document and commit it, with the intent that brings it into the feed.
 
-        If it opens an epoch, the anchor for services that are deployed from now on asks for that epoch.
+        If it opens an epoch or changes who signs root documents, so does the anchor for services that are deployed from
+        now on.
 
         Raises:
             Conflict: it does not follow the newest one, is not signed by enough, or cannot work; the message says why.
@@ -100,7 +101,7 @@ class Chain:
                 raise Conflict(f"another version {document.version} was published at the same moment") from error
             raise
         new_epoch = document.epoch > self.newest.epoch
-        if new_epoch:
+        if new_epoch or document.root != self.newest.root:
             await asyncio.to_thread(self._renew_anchor, document)
         return Published(document, txn, new_epoch)
 
@@ -116,9 +117,13 @@ class Chain:
         return document
 
     def _renew_anchor(self, document: RootDocument) -> None:
-        # Who has only this file would follow the epoch before, if whoever holds its feed key shows him nothing else.
+        # Who has only the former file would follow the epoch before, if whoever holds its feed key shows him nothing
+        # else; and who holds a root key that has left could show him a chain of his own.
         anchor = TrustAnchor(
-            document.iss, tuple(key.thumbprint for key in document.root_keys()), Position(document.epoch, 0)
+            document.iss,
+            tuple(key.thumbprint for key in document.root_keys()),
+            Position(document.epoch, 0),
+            document.root.threshold,
         )
         write_file(self.home.anchor, anchor.to_json() + b"\n", mode=0o644)
 

@@ -229,6 +229,15 @@ def test_a_bus_that_delays_as_much_as_the_wall_clock_is_behind_turns_no_time_bac
     assert vouching.clocks_differ(said(T + 19_995 - 199).heartbeat, last)
 
 
+def test_a_wall_clock_that_was_ahead_for_a_while_leaves_no_trace() -> None:
+    vouching = heard(T)
+    for after in range(5, 300, 5):
+        error = 3_600 if 50 <= after < 100 else 0
+        at = Instant(T + after + error, START.monotonic + after)
+        vouching.hear(said(T + after), HEAD, at)
+        assert vouching.now(at) == at.wall
+
+
 def test_agreement_is_counted_from_after_a_silence() -> None:
     vouching = heard(T + 9)
     for after in (5, 105, 110, 160, 165):

@@ -67,12 +67,16 @@ def false_alarm(history: History) -> Found:
 
 def not_healed(history: History) -> Found:
     """I10. One heartbeat and a second after the network healed, every verifier is FRESH and at the issuer's head, and
-    accepts a new token."""
+    accepts a new token. One whose wall clock was set back cannot know that its time is not later: it has the head."""
     for seen in history.healed.values():
+        if seen.set_back and seen.look.head == history.end:
+            continue
         if seen.look.freshness != "fresh" or seen.look.head != history.end:
             yield seen, f"is {seen.look.freshness} at {seen.look.head}, the issuer at {history.end}"
     for seen in decisions(history):
-        if seen.step == history.healed[0].step and seen.token is history.truth.tokens[-1] and seen.said != "ok":
+        if seen.step == history.healed[0].step and seen.token is history.truth.tokens[-1] and not seen.set_back:
+            if seen.said == "ok":
+                continue
             yield seen, f"a new token is refused: {seen.said}"
 
 

@@ -66,6 +66,8 @@ def build() -> None:
 
 def refresh() -> None:
     """Bring the copy up to date; what did not change keeps its time, and so its results."""
+    # Which test reaches which function is found out anew: functions may have come, and tests may have changed.
+    (STAGE / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
     quoted = ", ".join(f'"{name}"' for name in TESTS)
     left_out = ", ".join(f'"--deselect={name}"' for name in LEFT_OUT)
     spared = ", ".join(f'"{PACKAGE / name}"' for name in NOT_MUTATED)

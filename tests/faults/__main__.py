@@ -61,7 +61,7 @@ async def _play(row: Row, stage: Stage, directory: Path, scale: Scale) -> Result
 def main(arguments: list[str]) -> int:
     """Run as a command; returns the exit code."""
     parser = argparse.ArgumentParser(prog="tests.faults", description="Play faults on real parts and tabulate them.")
-    parser.add_argument("rows", nargs="*", help="names, or beginnings of names; without any, all, and the table")
+    parser.add_argument("rows", nargs="*", help="names or their beginnings; other rows stay as they are")
     parser.add_argument("--short", action="store_true", help="as in every test run; writes no table")
     options = parser.parse_args(arguments)
     rows = [row for row in ROWS if not options.rows or any(row.name.startswith(name) for name in options.rows)]
@@ -74,8 +74,9 @@ def main(arguments: list[str]) -> int:
         return 2
     scale = SHORT if options.short else WHOLE
     played, broker = asyncio.run(play(rows, scale))
-    if not options.rows and not options.short:
-        PAGE.write_text(page(played, scale, broker))
+    if not options.short:
+        before = PAGE.read_text() if PAGE.exists() else ""
+        PAGE.write_text(page(played, scale, broker, before=before, order=[row.name for row in ROWS]))
         print(f"written to {PAGE.relative_to(PAGE.parents[2])}")
     return 1 if any(one.result.broken for one in played) else 0
 

@@ -9,6 +9,7 @@ from tests.faults.rows.base import Result, Row, Scale
 from tests.faults.scene import TOLERANCE
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "faults.md"
+KEPT = "kept"
 
 
 class Played(NamedTuple):
@@ -19,10 +20,18 @@ class Played(NamedTuple):
     seconds: float
 
 
-def page(played: Sequence[Played], scale: Scale, broker: str) -> str:
-    """The page, as text."""
-    kept = sum(not p.result.broken for p in played)
-    worst = max((p.result.worst for p in played if p.result.worst is not None), default=0.0)
+def page(played: Sequence[Played], scale: Scale, broker: str, *, before: str = "", order: Sequence[str] = ()) -> str:
+    """The page, as text.
+
+    Args:
+        before: the page as it was: rows that were not played now stay as they are.
+        order: the names of all rows; what has another is left out. By default those that were played.
+    """
+    lines = {_cells(line)[0]: line for line in before.splitlines() if line.startswith("| F")}
+    lines |= {one.row.name: _line(one) for one in played}
+    rows = [lines[name] for name in order or [one.row.name for one in played] if name in lines]
+    kept = sum(_cells(row)[-1] == KEPT for row in rows)
+    worst = max([0.0, *(float(cell.removesuffix(" s")) for row in rows if (cell := _cells(row)[-2]))])
     bound = scale.max_staleness + TOLERANCE
     return "\n".join(
         [
@@ -35,15 +44,19 @@ def page(played: Sequence[Played], scale: Scale, broker: str) -> str:
             "",
             f"{broker}, {os.cpu_count()} cores. Verifiers refuse after {scale.max_staleness:.0f} s without news",
             f"(`max_staleness`), heartbeats come every {scale.heartbeat} s, clocks may differ by {TOLERANCE:.0f} s:",
-            f"the bound is {bound:.0f} s. {kept} of {len(played)} rows kept every promise; the longest that any",
-            f"revoked token was accepted is {worst:.1f} s.",
+            f"the bound is {bound:.0f} s, where a row names no other. {kept} of {len(rows)} rows kept every promise;",
+            f"the longest that any revoked token was accepted is {worst:.1f} s.",
             "",
             "| row | done | what happened | longest accepted after revocation | verdict |",
             "|---|---|---|---|---|",
-            *(_line(one) for one in played),
+            *rows,
             "",
         ]
     )
+
+
+def _cells(line: str) -> list[str]:
+    return line.removeprefix("| ").removesuffix(" |").split(" | ")
 
 
 def _line(played: Played) -> str:
@@ -55,4 +68,4 @@ def _line(played: Played) -> str:
 
 def verdict(result: Result) -> str:
     """In a word, or in what was broken."""
-    return "kept" if not result.broken else "**broken**: " + "; ".join(result.broken)
+    return KEPT if not result.broken else "**broken**: " + "; ".join(result.broken)

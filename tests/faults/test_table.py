@@ -25,5 +25,17 @@ def test_a_row_has_its_figures_its_worst_and_its_verdict() -> None:
     assert "30.0 s" in text
 
 
+def test_rows_that_were_not_played_stay_as_they_are() -> None:
+    first, second, gone = (Row(name, "a fault", nothing) for name in ("F1", "F2", "F3"))
+    before = page([Played(row, Result(("old",), 2.5), 1.0) for row in (first, second, gone)], WHOLE, "a broker")
+    text = page([Played(second, Result(("new",), 3.0, ("late",)), 1.0)], WHOLE, "b", before=before, order=["F1", "F2"])
+    assert [line for line in text.splitlines() if line.startswith("| F")] == [
+        "| F1 | a fault | old | 2.50 s | kept |",
+        "| F2 | a fault | new | 3.00 s | **broken**: late |",
+    ]
+    assert "1 of 2 rows kept every promise" in text
+    assert "accepted is 3.0 s" in text
+
+
 def test_every_row_has_a_name_of_its_own() -> None:
     assert len({row.name for row in ROWS}) == len(ROWS)

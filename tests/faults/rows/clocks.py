@@ -86,7 +86,9 @@ async def issuer_set(stage: Stage, directory: Path, scale: Scale) -> Result:
     async with open_scene(
         stage, directory, verifiers=["v1", "v2"], max_staleness=scale.max_staleness, heartbeat=scale.heartbeat
     ) as scene:
-        await scene.present("steady")
+        await scene.present("steady", "first")
+        # The operator logs in while the clock is right: a key signs no tokens from before its time.
+        await scene.revoke("first")
         for offset in OFFSETS if scale.whole else (60.0,):
             victim = f"revoked at {offset:+.0f} s"
             await scene.present(victim)

@@ -28,7 +28,7 @@ async def retention(stage: Stage, directory: Path, scale: Scale) -> Result:
     async with open_scene(
         stage, directory, verifiers=["v1", "v2", "v3"], max_staleness=scale.max_staleness, heartbeat=scale.heartbeat
     ) as scene:
-        victims = [f"missed-{number}" for number in range(int(scale.of(5, 300)))]
+        victims = [f"missed-{number}" for number in range(int(scale.of(5, 40)))]
         await scene.present("steady", *victims)
         with scene.fault():
             scene.link("v1").set(CUT)

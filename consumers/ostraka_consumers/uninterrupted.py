@@ -1,10 +1,16 @@
-"""Work that a cancellation must not cut in half."""
+"""Cancellations: whose one is, and work that none must cut in half."""
 
 import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar
 
 T = TypeVar("T")
+
+
+def is_cancelled() -> bool:
+    """Whether the CancelledError at hand is meant for the current task; what it awaits may have raised its own."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def uninterrupted(work: Awaitable[T]) -> T:

@@ -31,6 +31,7 @@ from .trust.core import TrustCore
 from .trust.instant import Instant
 from .trust.receipt import Outcome, Receipt
 from .trust.tokens import GenuineToken, TokenReader
+from .uninterrupted import is_cancelled
 from .watchers import Watchers
 
 STATE: Final = "state directory"
@@ -107,6 +108,7 @@ class Verifier:
         self._ready = False
         self._became_ready = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._starting: asyncio.Task[None] | None = None
 
     # --- the question ------------------------------------------------------------------------------------------------
 
@@ -181,12 +183,25 @@ class Verifier:
         """Follow the feed and return once tokens can be decided.
 
         Raises:
-            NotReady: not within ``ready_timeout``; the message says what is missing.
+            NotReady: not within ``ready_timeout``, and the message says what is missing; or ``stop`` was called.
             SourceError: a source can never work as configured, or is broken.
             ConfigurationError: the state directory can never work as configured, or another verifier is using it.
         """
-        if self._tasks:
+        if self._tasks or self._starting is not None:
             raise ConfigurationError("the verifier is running already")
+        # A task of its own, so that ``stop`` can end it without cancelling whoever waits for it.
+        self._starting = asyncio.create_task(self._start(), name="ostraka start")
+        try:
+            await self._starting
+        except asyncio.CancelledError:
+            if is_cancelled():
+                raise
+            raise NotReady("the verifier was stopped before it was ready") from None
+        finally:
+            self._starting = None
+
+    async def _start(self) -> None:
+        self._became_ready = asyncio.Event()  # each life may have an event loop of its own
         if self._keeper is not None:
             # No task runs yet, so nothing of it can make this verifier ready.
             self._core.resume(await self._keeper.open(self._intakes[STATE]))
@@ -233,7 +248,11 @@ class Verifier:
                 raise NotReady(f"not ready after {self._ready_timeout:g} s: {missing} ({doing})")
 
     async def stop(self) -> None:
-        """Stop following the feed. Waits for every task; may be called twice."""
+        """Stop following the feed, or starting to. Waits for every task; may be called twice."""
+        starting = self._starting
+        if starting is not None and starting is not asyncio.current_task():
+            starting.cancel()
+            await asyncio.wait({starting})
         tasks, self._tasks = self._tasks, []
         self._ready = False
         self._became_ready.clear()

@@ -433,6 +433,40 @@ async def test_a_token_refused_for_coming_from_the_future_leaves_no_trace(
     assert verifier.status.freshness == "fresh"
 
 
+async def test_stop_ends_a_start_that_is_under_way(issuer: FakeIssuer) -> None:
+    verifier = unready(issuer, Scripted(for_ever))
+    starting = asyncio.create_task(verifier.start())
+    await asyncio.sleep(0)
+    with pytest.raises(ConfigurationError, match="running already"):
+        await verifier.start()
+    await verifier.stop()
+    with pytest.raises(NotReady, match="stopped"):
+        await starting
+    assert others() == set()
+
+
+async def test_whoever_is_cancelled_while_it_starts_is_cancelled(issuer: FakeIssuer) -> None:
+    verifier = unready(issuer, Scripted(for_ever))
+    starting = asyncio.create_task(verifier.start())
+    await asyncio.sleep(0.01)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert others() == set()
+
+
+def test_one_verifier_lives_in_one_event_loop_after_the_other(issuer: FakeIssuer) -> None:
+    verifier = unready(issuer, Scripted(for_ever))
+
+    async def live() -> None:
+        async with verifier:
+            raise AssertionError("nothing makes it ready")
+
+    for _ in range(2):
+        with pytest.raises(NotReady):
+            asyncio.run(live())
+
+
 async def test_grace_is_given_to_whoever_asks_while_there_is_no_news_until_the_token_ends(
     issuer: FakeIssuer, verifier: Verifier, caplog: pytest.LogCaptureFixture
 ) -> None:

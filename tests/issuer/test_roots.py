@@ -246,7 +246,7 @@ async def test_two_of_three_and_a_root_key_that_leaves(tmp_path: Path) -> None:
         leaving = signed_next(chain, Changes(remove=[first.kid], new_epoch=True), [second, third])
         await chain.publish(leaving)
     anchor = TrustAnchor.load(Home(settings.home).anchor)
-    assert anchor == TrustAnchor(settings.issuer, (second.kid, third.kid), Position(2, 0))
+    assert anchor == TrustAnchor(settings.issuer, (second.kid, third.kid), Position(2, 0), root_threshold=2)
     async with open_chain(settings) as chain:
         # The new anchor leads to version 3: of version 2's signatures, it trusts one only.
         assert [document.version for document in chain.documents] == [3]
@@ -303,6 +303,7 @@ async def test_a_database_of_before_gets_its_chain_from_its_intents(tmp_path: Pa
         raw = (await desk.issuer.feed.signed_roots())[0]
     database = Home(settings.home).database
     with sqlite3.connect(database) as connection:
+        connection.execute("DROP TABLE snapshot_parts")
         connection.execute("DROP TABLE root_documents")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
     connection.close()

@@ -85,7 +85,7 @@ class Keeper:
         self._task: asyncio.Task[None] | None = None
         self._queue: deque[Taken] = deque()
         self._queued_bytes = 0
-        self._wake: Final = asyncio.Event()
+        self._wake = asyncio.Event()
         self._reading = False
         self._reached: Position | None = None
         self._noted: Position | None = None
@@ -140,6 +140,7 @@ class Keeper:
         if self._thread is not None:
             raise ConfigurationError("the verifier is running already")
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ostraka state")
+        self._wake = asyncio.Event()  # each life may have an event loop of its own
         try:
             await self._begin()
             sink.report("reading")

@@ -62,12 +62,6 @@ header is no text."""
 _BOOTSTRAP: Final = ("bootstrap", ConnectionGroup.DEFAULT)
 
 
-def is_cancelled() -> bool:
-    """Whether the CancelledError at hand is meant for us; aiokafka also raises some of its own."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
 async def safe_start(client: AIOKafkaConsumer | AIOKafkaProducer | AIOKafkaAdminClient) -> None:
     """Start a client. If the caller is cancelled meanwhile, the start is given ``START_SECONDS`` to end first.
 

@@ -18,9 +18,10 @@ from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 
 from ostraka_consumers import limits
 from ostraka_consumers.errors import ConfigurationError, SourceError
+from ostraka_consumers.uninterrupted import is_cancelled
 from ostraka_schemas.topics import FEED_TOPIC, snapshots_topic
 
-from ._aiokafka import forbid_topic_creation, is_cancelled, safe_stop
+from ._aiokafka import forbid_topic_creation, safe_stop
 from ._backoff import Backoff
 from ._policy import KafkaTiming, Remedies, Resume, Trouble
 from ._reader import NotUsable, Reader

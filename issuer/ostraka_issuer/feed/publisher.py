@@ -24,8 +24,9 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 
-from ostraka_consumers.sources._aiokafka import is_cancelled, safe_start, safe_stop
+from ostraka_consumers.sources._aiokafka import safe_start, safe_stop
 from ostraka_consumers.sources._refusal import why_refused
+from ostraka_consumers.uninterrupted import is_cancelled
 from ostraka_schemas.limits import RECORD_MAX_BYTES
 from ostraka_schemas.records import Position
 

@@ -15,7 +15,8 @@ from typing import Any, Final
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, KafkaTimeoutError
 
-from ostraka_consumers.sources._aiokafka import is_cancelled, safe_start, safe_stop
+from ostraka_consumers.sources._aiokafka import safe_start, safe_stop
+from ostraka_consumers.uninterrupted import is_cancelled
 from ostraka_schemas.limits import SNAPSHOT_PART_MAX_BYTES
 
 from ..errors import FeedError

@@ -140,3 +140,17 @@ def test_doubts_outlive_a_copy() -> None:
     fed.beat()
     assert fed.core.doubted
     assert fed.core.age(fed.issuer.clock.now()) is None
+
+
+def test_a_root_document_that_a_record_of_the_same_key_brings_is_told_with_it_and_only_once() -> None:
+    fed = Told()
+    for raw in fed.issuer.open():
+        fed.take(raw)
+    fed.news()
+    value = fed.issuer.next_root()
+    (brought,) = fed.issuer.adopt_root(value)
+    fed.take(brought)
+    assert sorted(fed.news(), key=lambda told: told.kind.value) == [root(value), record(brought, 3)]
+    fed.take(root_bytes(value))
+    fed.take(brought)
+    assert fed.news() == []

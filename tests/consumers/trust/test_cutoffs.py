@@ -193,7 +193,8 @@ def test_a_renewed_cut_off_is_still_there_in_its_last_second_also_if_nothing_was
 def test_a_narrowing_is_still_there_in_its_last_second_when_another_of_the_same_holder_leaves() -> None:
     narrowings = Narrowings()
     for expires in (50, 100):
-        narrowings.keep_only(Key("subject", "alice"), [], NEWER, expires)
+        narrowings.keep_only(Key("subject", "alice"), ["c:d"], NEWER, expires)
+    assert narrowings.weight == 4
     narrowings.forget(100)
-    assert len(narrowings) == 1
+    assert (len(narrowings), narrowings.weight) == (1, 2)
     assert not narrowings.allow("a:b", WITH_FV, ALICE)

@@ -25,13 +25,16 @@ SHARES = (
     SnapshotState(
         latest_iat=NOW,
         cutoffs=[CutoffEntry(level="subject", id=name, **MOMENT) for name in "abc"],
-        remaining=[RemainingEntry(level="subject", id=name, permissions=[], **MOMENT) for name in "ab"],
+        remaining=[
+            RemainingEntry(level="subject", id="a", permissions=[], **MOMENT),
+            RemainingEntry(level="subject", id="b", permissions=["a:b", "c:d"], **MOMENT),
+        ],
         revoked=[RevokedEntry(permission="a:b", **MOMENT)],
     ),
     SnapshotState(latest_iat=NOW, denied=[Denied(until=NOW + 900, numbers="A" * 21 + "Q" + "A" * 21)]),
     SnapshotState(latest_iat=NOW, revoked=[RevokedEntry(permission="c:d", **MOMENT)]),
 )
-SIZE = 3 + 2 + 1 + 2 + 1
+SIZE = 3 + (1 + 3) + 1 + 2 + 1
 SPAN = 910
 
 
@@ -80,6 +83,15 @@ def test_a_snapshot_is_taken_as_long_as_there_is_room_for_all_of_it(
     state.denied.add_many(range(2, 2 + there_before), NOW + 900)
     assert snapshot.take(gathered(), state) is (Alarm.STATE_FULL if short else None)
     assert state.entries == there_before + (0 if short else SIZE)
+
+
+def test_a_snapshot_without_a_key_set_leaves_the_one_there_is() -> None:
+    fed = Fed()
+    assert fed.core.state is not None
+    before = fed.core.keys
+    assert snapshot.take(gathered(), fed.core.state) is None
+    assert fed.core.keys is before
+    assert len(before) == 1
 
 
 def test_what_there_is_no_room_for_is_not_kept_while_it_is_gathered(monkeypatch: pytest.MonkeyPatch) -> None:

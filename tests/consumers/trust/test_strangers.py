@@ -9,9 +9,11 @@ from ostraka_schemas import base64url, jws, strict_json
 from ostraka_schemas.events import IssuerCutoff, RootPublished
 from ostraka_schemas.jwk import SigningKey
 from ostraka_schemas.limits import RECORD_MAX_BYTES, SNAPSHOT_PART_MAX_BYTES
+from ostraka_schemas.root import root_bytes
 from ostraka_schemas.snapshots import SnapshotState
 from tests.consumers.trust.feed import Fed
 from tests.schemas.keys import signing_key
+from tests.support.fake_issuer import YEAR
 from tests.support.forging import forge
 
 STRANGER = signing_key("EdDSA", 77)
@@ -91,3 +93,58 @@ def test_what_was_applied_lately_is_not_verified_again(monkeypatch: pytest.Monke
     monkeypatch.setattr(jws, "check", check)
     for seq, raw in enumerate(fed.issuer.records, start=1):
         assert fed.take(raw)[:4] == (Outcome.DUPLICATE, None, (), (1, seq))
+
+
+# --- root documents that wait ---
+
+
+def test_a_document_that_waits_lets_its_keys_sign_when_the_time_of_the_one_in_force_is_over() -> None:
+    fed = Fed()
+    issuer = fed.issuer
+    issuer.clock.advance(YEAR + 1)
+    record = issuer.cut_subject("a")
+    assert fed.take(record)[:2] == (Outcome.REFUSED, "feed_key_expired")
+    feed = {**issuer.root.feed.model_dump(), "exp": issuer.now + YEAR}
+    later = root_bytes(issuer.next_root(exp=issuer.now + YEAR, feed=feed))
+    assert fed.take(later).outcome is Outcome.ROOT
+    assert fed.take(record).outcome is Outcome.APPLIED
+    assert fed.take(later)[:2] == (Outcome.DUPLICATE, "older_root")
+
+
+def test_of_documents_that_wait_the_later_ones_go_on_waiting_when_one_comes_into_force() -> None:
+    fed = Fed()
+    issuer = fed.issuer
+    alone: list[bytes] = []
+    records: list[bytes] = []
+    for _ in range(3):
+        value = issuer.next_root()
+        records += issuer.adopt_root(value)
+        alone.append(root_bytes(value))
+    for raw in alone:
+        assert fed.take(raw).outcome is Outcome.ROOT
+    for raw in records:
+        assert fed.take(raw).outcome is Outcome.APPLIED
+        for known in alone:
+            assert fed.take(known)[:2] == (Outcome.DUPLICATE, "older_root")
+    assert fed.alarms == set()
+
+
+def test_only_so_many_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ostraka_consumers.trust.roots.ROOT_VERSIONS_MAX", 2)
+    fed = Fed()
+    outcomes = []
+    for _ in range(3):
+        value = fed.issuer.next_root()
+        fed.issuer.adopt_root(value)
+        outcomes.append(fed.take(root_bytes(value))[:2])
+    assert outcomes == [(Outcome.ROOT, None), (Outcome.ROOT, None), (Outcome.REFUSED, "too_many_roots")]
+
+
+def test_evidence_outlives_the_epoch() -> None:
+    fed = Fed()
+    fed.take(fed.issuer.sign(IssuerCutoff(), seq=2, prev=bytes(32)))
+    before = fed.core.evidence
+    assert len(before) == 1
+    for raw in fed.issuer.adopt_root(fed.issuer.next_root(epoch=2)):
+        fed.take(raw)
+    assert (fed.core.head, fed.core.evidence) == (fed.issuer.head, before)

@@ -55,6 +55,12 @@ REMEMBERED_TOKENS: Final = 100_000
 CHANGES_QUEUE_MAX: Final = 10_000
 """Applied records waiting for one slow watcher; beyond it the watcher is told that it missed some."""
 
+FOLLOW_RETRY_MIN: Final = 1.0
+FOLLOW_RETRY_MAX: Final = 30.0
+FOLLOW_STEADY: Final = 60.0
+"""Pauses before a source that broke is run again reach from 0 to 1, 2, 4 … 30 s, by chance; from 1 s again after one
+that ran for a minute. It should not happen, so whatever does it is not to be done in a hurry."""
+
 READY_TIMEOUT: Final = 30.0
 """How long a service waits for the feed at start before it gives up and says why."""
 

@@ -8,8 +8,9 @@ import asyncio
 import logging
 import math
 import os
+import random
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from types import TracebackType
 from typing import Final, Literal, Self
 
@@ -21,9 +22,10 @@ from .clock import Clock, SystemClock
 from .errors import ConfigurationError, Malformed, NotReady, SourceError, Stale, VerificationError
 from .grant import Grant
 from .intake import Intake
-from .limits import GRACE_LOG_EVERY, READY_TIMEOUT, REMEMBERED_TOKENS
+from .limits import FOLLOW_STEADY, GRACE_LOG_EVERY, READY_TIMEOUT, REMEMBERED_TOKENS
 from .memory import Memory
 from .persistence.keeper import Keeper
+from .sources._backoff import AfterBreaking, Backoff
 from .sources.base import Source
 from .status import Status
 from .trust.alarms import Alarm
@@ -59,6 +61,7 @@ class Verifier:
         remember: how many verified tokens to keep; 0 for none.
         state_directory: where to keep a copy of what is signed, for a faster start and so that a restarted verifier
             asks for as much as it knew before. One verifier each. It needs no protection: nothing in it is believed.
+        jitter: picks the pause between 0 and its argument after which a source that broke is run again.
 
     Raises:
         ConfigurationError: no audience, no source, two of one name, or a bound on staleness that is not above zero.
@@ -75,6 +78,7 @@ class Verifier:
         ready_timeout: float = READY_TIMEOUT,
         remember: int = REMEMBERED_TOKENS,
         state_directory: str | os.PathLike[str] | None = None,
+        jitter: Callable[[float], float] = lambda most: random.uniform(0, most),  # noqa: S311 - no secret
     ) -> None:
         audiences = frozenset((audience,) if isinstance(audience, str) else audience)
         if not audiences or not all(audiences):
@@ -91,6 +95,7 @@ class Verifier:
         self.anchor: Final = anchor
         self.audiences: Final = audiences
         self._clock = clock or SystemClock()
+        self._jitter: Final = jitter
         self._keeper = None if state_directory is None else Keeper(state_directory)
         keep = None if self._keeper is None else self._keeper.offer
         self._core = TrustCore(anchor, max_staleness=max_staleness, keep=keep)
@@ -184,7 +189,7 @@ class Verifier:
 
         Raises:
             NotReady: not within ``ready_timeout``, and the message says what is missing; or ``stop`` was called.
-            SourceError: a source can never work as configured, or is broken.
+            SourceError: a source can never work as configured.
             ConfigurationError: the state directory can never work as configured, or another verifier is using it.
         """
         if self._tasks or self._starting is not None:
@@ -219,6 +224,23 @@ class Verifier:
             await asyncio.gather(became_ready, return_exceptions=True)
 
     async def _follow(self, source: Source) -> None:
+        """Run a source, and again whenever it breaks: a mistake in it must not end what is known of the feed."""
+        backoff = Backoff(AfterBreaking(), self._jitter)
+        logged = False
+        while True:
+            began = self._clock.now().monotonic
+            broke = await self._run(source)
+            if broke is None:
+                return
+            lasted = self._clock.now().monotonic - began
+            self._intakes[source.name].report(f"broke: {type(broke).__name__}; it is run again")
+            if not logged or lasted >= FOLLOW_STEADY:
+                _log.error("source %s broke and is run again", source.name, exc_info=broke)
+                logged = True
+            await asyncio.sleep(backoff.pause(lasted))
+
+    async def _run(self, source: Source) -> BaseException | None:
+        """What it broke with; ``None`` if it ended."""
         intake = self._intakes[source.name]
         try:
             await source.run(intake)
@@ -226,10 +248,13 @@ class Verifier:
             intake.report(f"ended: {error}")
             _log.error("source %s can never work as configured: %s", source.name, error)
             raise
-        except Exception as error:
-            intake.report(f"broke: {type(error).__name__}")
-            _log.exception("source %s broke", source.name)
-            raise SourceError(f"source {source.name} broke: {type(error).__name__}") from error
+        except asyncio.CancelledError as error:
+            if is_cancelled():
+                raise
+            return error  # out of what it uses; nobody has cancelled it
+        except Exception as error:  # noqa: BLE001 - whatever it is, the feed must be followed again
+            return error
+        return None
 
     async def _wait_until_ready(self, became_ready: "asyncio.Task[bool]") -> None:
         deadline = asyncio.get_running_loop().time() + self._ready_timeout

@@ -63,8 +63,10 @@ def others() -> set[asyncio.Task[Any]]:
     return asyncio.all_tasks() - {asyncio.current_task()}
 
 
-def unready(issuer: FakeIssuer, *sources: Any, timeout: float = 5) -> Verifier:
-    return Verifier(issuer.anchor, audience="orders", sources=sources, clock=issuer.clock, ready_timeout=timeout)
+def unready(issuer: FakeIssuer, *sources: Any, timeout: float = 5, **more: Any) -> Verifier:
+    return Verifier(
+        issuer.anchor, audience="orders", sources=sources, clock=issuer.clock, ready_timeout=timeout, **more
+    )
 
 
 # --- decisions -------------------------------------------------------------------------------------------------------
@@ -303,17 +305,75 @@ async def test_a_source_that_can_never_work_ends_the_start_with_its_error(issuer
     assert verifier.status.sources["scripted"].state == "ended: topic 'x' has 3 partitions"
 
 
-async def test_a_source_with_a_bug_raises_one_of_our_errors(
+@pytest.mark.parametrize("surprise", [ZeroDivisionError("a secret"), asyncio.CancelledError()])
+async def test_a_source_that_breaks_is_run_again_after_a_pause(
+    issuer: FakeIssuer, caplog: pytest.LogCaptureFixture, surprise: BaseException
+) -> None:
+    runs = 0
+    states: list[str] = []
+    pauses: list[float] = []
+
+    async def buggy(sink: FeedSink) -> None:
+        nonlocal runs
+        runs += 1
+        if runs > 1:
+            states.append(verifier.status.sources["scripted"].state)
+        if runs <= 8:
+            raise surprise
+        for raw in (*issuer.open(), issuer.heartbeat()):
+            sink.deliver(raw)
+        await asyncio.Event().wait()
+
+    def jitter(most: float) -> float:
+        pauses.append(most)
+        return 0.0
+
+    verifier = unready(issuer, Scripted(buggy), jitter=jitter)
+    await verifier.start()
+    assert verifier.verify(issuer.token()).subject == "alice"
+    await verifier.stop()
+    assert others() == set()
+    assert pauses == [1, 2, 4, 8, 16, 30, 30, 30]
+    assert set(states) == {f"broke: {type(surprise).__name__}; it is run again"}
+    assert caplog.text.count("source scripted broke") == 1
+
+
+async def test_a_source_that_breaks_after_it_ran_well_is_logged_again(
     issuer: FakeIssuer, caplog: pytest.LogCaptureFixture
 ) -> None:
+    broke = asyncio.Event()
+    pauses: list[float] = []
+
+    async def buggy(sink: FeedSink) -> None:
+        if len(pauses) == 2:
+            issuer.clock.advance(60)
+        if len(pauses) == 3:
+            broke.set()
+            await asyncio.Event().wait()
+        raise ZeroDivisionError
+
+    def jitter(most: float) -> float:
+        pauses.append(most)
+        return 0.0
+
+    verifier = unready(issuer, Scripted(buggy), jitter=jitter)
+    starting = asyncio.create_task(verifier.start())
+    await asyncio.wait_for(broke.wait(), 10)
+    await verifier.stop()
+    with pytest.raises(NotReady):
+        await starting
+    assert pauses == [1, 2, 1]
+    assert caplog.text.count("source scripted broke") == 2
+
+
+async def test_a_source_that_only_breaks_ends_the_start_when_its_time_is_up(issuer: FakeIssuer) -> None:
     async def buggy(sink: FeedSink) -> None:
         raise ZeroDivisionError("a secret")
 
-    with pytest.raises(SourceError, match="ZeroDivisionError") as error:
-        await unready(issuer, Scripted(buggy), timeout=3_600).start()
+    with pytest.raises(NotReady, match="scripted: broke: ZeroDivisionError; it is run again") as error:
+        await unready(issuer, Scripted(buggy), timeout=0.01).start()
     assert "secret" not in str(error.value)
-    assert isinstance(error.value.__cause__, ZeroDivisionError)
-    assert "source scripted broke" in caplog.text
+    assert others() == set()
 
 
 async def test_a_source_that_fails_later_is_reported_and_decisions_go_on(

@@ -2,7 +2,10 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, Protocol
+
+from ostraka_consumers.limits import FOLLOW_RETRY_MAX, FOLLOW_RETRY_MIN, FOLLOW_STEADY
 
 
 class Patience(Protocol):
@@ -22,6 +25,15 @@ class Patience(Protocol):
     def steady(self) -> float:
         """A connection that lasted so long was a good one: the next pause is a short one again."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class AfterBreaking:
+    """The patience with a source that broke."""
+
+    retry_min: float = FOLLOW_RETRY_MIN
+    retry_max: float = FOLLOW_RETRY_MAX
+    steady: float = FOLLOW_STEADY
 
 
 class Backoff:

@@ -21,6 +21,8 @@ from ostraka_consumers import limits
 from ._http_policy import HttpTiming
 
 _CONNECTING: Final = "connection.connect_tcp.started"
+_BROKEN: Final = (httpx.HTTPError, OSError)
+"""What a connection may end with: anyio hands an ``ssl.SSLError``, which is an OSError, through as it is."""
 _SECONDS: Final = re.compile(r"[0-9]{1,6}\Z")
 
 
@@ -67,7 +69,7 @@ class Opened:
         """
         try:
             return await anext(self._chunks, None)
-        except httpx.HTTPError as error:
+        except _BROKEN as error:
             raise Unavailable(explain(error)) from error
 
     async def whole(self, most: int) -> bytes:
@@ -201,7 +203,7 @@ class Web:
                 return await self._transport.handle_async_request(request)
         except TimeoutError as error:
             raise Unavailable("the server does not answer in time") from error
-        except httpx.HTTPError as error:
+        except _BROKEN as error:
             raise Unavailable(explain(error)) from error
 
     async def _trace(self, event: str, _details: Mapping[str, Any]) -> None:
@@ -214,7 +216,7 @@ def new_ssl_context(url: str) -> ssl.SSLContext:
     return httpx.create_ssl_context() if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
-def explain(error: httpx.HTTPError) -> str:
+def explain(error: Exception) -> str:
     """What went wrong, in words of ours: httpx's may repeat what the server sent."""
     if isinstance(error, httpx.ConnectTimeout | httpx.ConnectError):
         return f"cannot connect{_certificate(error)}"
@@ -222,7 +224,7 @@ def explain(error: httpx.HTTPError) -> str:
         return "the server does not answer in time"
     if isinstance(error, httpx.RemoteProtocolError):
         return "the server breaks off, or what it sends is no HTTP"
-    return "the connection broke"
+    return f"the connection broke{_certificate(error)}"
 
 
 def _certificate(error: BaseException | None) -> str:

@@ -5,6 +5,7 @@ end, or say nothing; it is watched by the signed heartbeats, and every answer ha
 """
 
 import asyncio
+import logging
 import random
 import ssl
 import time
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from ostraka_consumers.errors import ConfigurationError
+from ostraka_consumers.uninterrupted import is_cancelled
 
 from ._backoff import Backoff
 from ._delivery import Notes
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from ._web import Web
 
 __all__ = ["HttpSource", "HttpTiming"]
+
+logger = logging.getLogger("ostraka.sources.http")
 
 
 class HttpSource:
@@ -88,6 +92,13 @@ class HttpSource:
             return await Follower(web, sink, notes, timing=self._timing, clock=self._clock).run()
         except Unavailable as error:
             return Trouble(f"{error} ({self._url})", retry_after=error.retry_after)
+        except asyncio.CancelledError:
+            if is_cancelled():
+                raise
+            return Trouble(f"the HTTP client gave up ({self._url})")
+        except Exception as error:
+            logger.debug("following %s failed", self._url, exc_info=error)
+            return Trouble(f"{type(error).__name__} ({self._url})")
 
     def _patience(self, trouble: Trouble) -> float:
         return min(trouble.retry_after or 0.0, self._timing.retry_after_max)

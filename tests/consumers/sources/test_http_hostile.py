@@ -2,12 +2,14 @@
 back as soon as the server is honest."""
 
 import asyncio
+import contextlib
 import gzip
 import ssl
 import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
+import httpx
 import pytest
 import pytest_asyncio
 
@@ -275,6 +277,78 @@ async def test_a_certificate_of_another_host_is_not_accepted(
     url = tls_server.url.replace("127.0.0.1", "localhost")
     async with running(HttpSource(url, timing=BRISK, ssl_context=context), sink):
         await sink.says("cannot connect: its certificate is not accepted")
+
+
+@contextlib.asynccontextmanager
+async def wiretapped(port: int) -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """The URL of a proxy before a TLS server, and an event that makes it change one byte of what it passes on."""
+    change = asyncio.Event()
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            writer.write(data)
+
+    async def down(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65_536):
+            if change.is_set():
+                change.clear()
+                data = data[:-1] + bytes([data[-1] ^ 1])
+            writer.write(data)
+
+    async def passing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there_reader, there_writer = await asyncio.open_connection("127.0.0.1", port)
+        both = {asyncio.create_task(up(reader, there_writer)), asyncio.create_task(down(there_reader, writer))}
+        tasks.update(both)
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        writer.transport.abort()
+        there_writer.transport.abort()
+
+    proxy = await asyncio.start_server(passing, "127.0.0.1", 0)
+    try:
+        yield f"https://127.0.0.1:{proxy.sockets[0].getsockname()[1]}", change
+    finally:
+        proxy.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_one_changed_byte_costs_one_connection(tls_server: FeedServer, certificates: Certificates) -> None:
+    sink = KnowingSink(tls_server)
+    context = ssl.create_default_context(cafile=certificates.authority)
+    async with (
+        wiretapped(tls_server.port) as (url, change),
+        running(HttpSource(url, timing=BRISK, ssl_context=context), sink),
+    ):
+        await sink.has(2)
+        change.set()
+        await tls_server.beat()
+        await sink.says("the connection broke: TLS failed")
+        tls_server.issuer.cut_subject("alice")
+        await tls_server.beat()
+        await sink.has(3)
+
+
+@pytest.mark.parametrize("surprise", [ZeroDivisionError("a secret"), asyncio.CancelledError(), OSError("a secret")])
+async def test_whatever_the_http_client_raises_it_is_asked_again(
+    server: FeedServer, sink: KnowingSink, monkeypatch: pytest.MonkeyPatch, surprise: BaseException
+) -> None:
+    left = 3
+    genuine = httpx.AsyncHTTPTransport.handle_async_request
+
+    async def surprising(self: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            raise surprise
+        return await genuine(self, request)
+
+    monkeypatch.setattr(httpx.AsyncHTTPTransport, "handle_async_request", surprising)
+    async with running(source_of(server), sink):
+        await sink.has(2)
+    assert sum(state.startswith("waiting: ") for state in sink.states) == 3
+    assert "secret" not in "".join(sink.states)
 
 
 # --- what was configured ---------------------------------------------------------------------------------------------

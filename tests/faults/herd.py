@@ -6,6 +6,7 @@ It writes down, every half a second, how many of them are fresh.
 import asyncio
 import gc
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -43,5 +44,8 @@ async def herd(order: dict[str, Any]) -> None:
 
 def main(order: dict[str, Any]) -> None:
     """Run in a process forked for it."""
-    gc.freeze()
+    # With so many in one process the collector would do nothing but look at them.
+    gc.disable()
+    # httpcore looks for it at every turn, and whoever does not have it searches the whole path each time.
+    sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
     asyncio.run(herd(order))

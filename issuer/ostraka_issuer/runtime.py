@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from .accounts.users import Accounts
 from .errors import HomeError, SetupError
 from .feed.regime import OpenKey, key_in
 from .feed.role import FeedRole
-from .feed.roots import walk
+from .feed.roots import own_anchor, walk
 from .feed.snapshot_role import SnapshotRole
 from .home import Home
 from .identifiers import RandomBytes
@@ -35,7 +35,7 @@ from .sessions.service import Sessions
 from .sessions.tokens import Minter
 from .settings import OWN_AUDIENCE, IssuerSettings
 from .store import Store, migrate
-from .store.roots import roots_in
+from .store.roots import StoredRoot, roots_in
 
 _log = logging.getLogger("ostraka.issuer")
 
@@ -62,6 +62,7 @@ class Issuer:
 class _Files:
     settings: IssuerSettings
     anchor: TrustAnchor
+    own_anchor: TrustAnchor
     root: RootDocument
     root_in_feed: RootDocument | None
     vault: Vault
@@ -117,7 +118,7 @@ async def open_issuer(
             clock=clock,
         )
         await stack.enter_async_context(feed)
-        verifier = Verifier(files.anchor, audience=OWN_AUDIENCE, sources=[feed.source], clock=clock)
+        verifier = Verifier(files.own_anchor, audience=OWN_AUDIENCE, sources=[feed.source], clock=clock)
         await keys.open()
         await stack.enter_async_context(verifier)
         snapshots = SnapshotRole(verifier.core, lambda: feed.regime, feed.signed_roots, store, settings, clock=clock)
@@ -187,20 +188,23 @@ def _open_files(settings: IssuerSettings) -> _Files:
     migrate(home.database)
     if home.root_key.exists():
         _log.warning("the root key still lies in %s: take it away, it has no business on this machine", home.root_key)
-    chain, in_feed = _chain(home, anchor)
+    stored = roots_in(home.database)
+    chain, in_feed = _chain(home, anchor, stored)
     root = in_feed or chain[0]
     settings = settle(settings, anchor, root, home.path)
     vault = Vault.load(home.secret)
     directory = KeyDirectory(home.keys, vault)
     open_key = key_in(directory)
-    return _Files(settings, anchor, root, in_feed, vault, directory, open_key, open_key(root))
+    own = own_anchor(stored, anchor)
+    return _Files(settings, anchor, own, root, in_feed, vault, directory, open_key, open_key(root))
 
 
-def _chain(home: Home, anchor: TrustAnchor) -> tuple[list[RootDocument], RootDocument | None]:
+def _chain(
+    home: Home, anchor: TrustAnchor, stored: Sequence[StoredRoot]
+) -> tuple[list[RootDocument], RootDocument | None]:
     """All root documents, verified from the anchor on, and the one that the feed has come to, if it has begun."""
-    stored = roots_in(home.database)
     try:
-        chain = walk(stored, anchor.root_thumbprints)
+        chain = walk(stored, anchor)
     except HomeError as error:
         raise HomeError(f"{home.path}: {error}") from error
     placed = {root.version for root in stored if root.position is not None}

@@ -36,7 +36,7 @@ def authenticate(raw: bytes, *, roots: Roots, issuer: str, now: float) -> Authen
     compact, header = _envelope(raw)
     root = roots.in_force
     stranger = "no_root_yet" if root is None else "unknown_key"
-    for keys in roots.keys_for(header.kid):
+    for keys in roots.keys_for(header.kid, now):
         if keys.are_over(now):
             stranger = OVER
             continue

@@ -92,7 +92,7 @@ class TrustCore:
         if kind is not bytes or len(raw) > SNAPSHOT_PART_MAX_BYTES:
             raise Refused("malformed")
         if raw.startswith(MARK):
-            return self._take_root(raw)
+            return self._take_root(raw, self._vouching.now(at))
         hash_ = record_hash(raw)
         known = self._known(hash_)
         if known is not None:
@@ -100,7 +100,7 @@ class TrustCore:
         now = self._vouching.now(at)
         authentic = authenticate(raw, roots=self._roots, issuer=self.anchor.issuer, now=now)
         if authentic.brings is not None:
-            self._learn(authentic.brings)
+            self._learn(authentic.brings, now)
         chain, state = self._chain, self._state
         if chain is None or state is None:
             raise Refused("no_root_yet")
@@ -122,17 +122,17 @@ class TrustCore:
 
     # --- root documents ----------------------------------------------------------------------------------------------
 
-    def _take_root(self, raw: bytes) -> Receipt:
+    def _take_root(self, raw: bytes, now: float) -> Receipt:
         verified = self._roots.read(raw)
         if verified is None:
             return Receipt(Outcome.DUPLICATE, "older_root")
-        self._learn(verified)
+        self._learn(verified, now)
         return Receipt(Outcome.ROOT)
 
-    def _learn(self, verified: Verified) -> None:
+    def _learn(self, verified: Verified, now: float) -> None:
         """Take a document that follows the newest: at once if it opens an epoch, else to wait for its place."""
         if self._chain is not None and verified.document.epoch == self._chain.epoch:
-            self._roots.hold(verified)
+            self._roots.hold(verified, now)
         else:
             self._open_epoch(verified)
         self._kept(Kind.ROOT, (verified.raw,))
@@ -368,7 +368,7 @@ class TrustCore:
     def behind(self) -> bool:
         """Whether records are known to exist that are not applied."""
         head, known = self.head, self.known_head
-        return known is not None and (head is None or known > head.position)
+        return self._roots.are_waiting or (known is not None and (head is None or known > head.position))
 
     @property
     def evidence(self) -> tuple[Evidence, ...]:

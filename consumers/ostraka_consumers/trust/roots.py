@@ -8,7 +8,8 @@ Rules (after TUF's client workflow, §5.3):
 3. A document needs no other voucher than its own signatures: it may come in a record, or alone.
 4. One that opens an epoch is in force at once. One of the same epoch waits until its record is applied, or a snapshot
    that was made under it: what was said before it keeps to the limits before it. The feed keys that it names may sign
-   while it waits.
+   while it waits; those that it does not name may sign no more once it has waited for longer than ``max_staleness``,
+   or whoever holds its record back would keep a retired key alive.
 5. Whether it has expired is not asked while walking: the one that names a key must be alive when that key is used.
 """
 
@@ -43,13 +44,18 @@ class Verified(NamedTuple):
     keys: FeedKeys
 
 
+class _Waiting(NamedTuple):
+    verified: Verified
+    since: float
+
+
 class Roots:
     """Walks the chain of root documents."""
 
     def __init__(self, anchor: Anchor) -> None:
         self._anchor: Final = anchor
         self._in_force: Verified | None = None
-        self._waiting: list[Verified] = []
+        self._waiting: list[_Waiting] = []
 
     @property
     def in_force(self) -> RootDocument | None:
@@ -59,12 +65,24 @@ class Roots:
     @property
     def newest(self) -> RootDocument | None:
         """The newest document that was verified: in force, or the last that waits."""
-        return self._waiting[-1].document if self._waiting else self.in_force
+        return self._waiting[-1].verified.document if self._waiting else self.in_force
 
-    def keys_for(self, kid: str) -> list[FeedKeys]:
-        """The keys of those documents, in force or waiting, that name ``kid``."""
-        known = self._waiting if self._in_force is None else [self._in_force, *self._waiting]
-        return [verified.keys for verified in known if kid in verified.keys]
+    @property
+    def are_waiting(self) -> bool:
+        """Whether documents wait for their place: then their records exist, and are not applied."""
+        return bool(self._waiting)
+
+    def keys_for(self, kid: str, now: float) -> list[FeedKeys]:
+        """The keys of those documents that may speak now and name ``kid``."""
+        if self._in_force is None:
+            return []
+        known = [self._in_force, *(waiting.verified for waiting in self._waiting)]
+        overdue = sum(now - waiting.since > self._patience for waiting in self._waiting)
+        return [verified.keys for verified in known[overdue:] if kid in verified.keys]
+
+    @property
+    def _patience(self) -> float:
+        return 0.0 if self._in_force is None else float(self._in_force.document.limits.max_staleness)
 
     def read(self, raw: bytes) -> Verified | None:
         """The document in ``raw`` if it is the one that follows the newest, ``None`` if it is one of those before.
@@ -96,22 +114,22 @@ class Roots:
 
     def waiting_until(self, version: int) -> Iterator[Verified]:
         """Those that wait, up to ``version``; the caller lets each come into force before asking for the next."""
-        while self._waiting and self._waiting[0].document.version <= version:
-            yield self._waiting[0]
+        while self._waiting and self._waiting[0].verified.document.version <= version:
+            yield self._waiting[0].verified
 
-    def hold(self, verified: Verified) -> None:
-        """Let the one that follows the newest wait for its place.
+    def hold(self, verified: Verified, now: float) -> None:
+        """Let the one that follows the newest wait for its place, from ``now`` on.
 
         Raises:
             Refused: so many wait that something must be wrong.
         """
         if len(self._waiting) >= ROOT_VERSIONS_MAX:
             raise Refused("too_many_roots")
-        self._waiting.append(verified)
+        self._waiting.append(_Waiting(verified, now))
 
     def enter(self, verified: Verified) -> None:
         """Let a document come into force."""
-        follows = bool(self._waiting) and self._waiting[0].document == verified.document
+        follows = bool(self._waiting) and self._waiting[0].verified.document == verified.document
         self._in_force, self._waiting = verified, self._waiting[1:] if follows else []
 
     def _judge(self, value: Any, before: RootDocument | None) -> Verified | None:

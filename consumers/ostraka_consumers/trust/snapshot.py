@@ -2,7 +2,8 @@
 
 Rules, for parts whose signature was verified:
 
-1. Parts belong together if head, time and count are the same. At most one snapshot is gathered, the newest.
+1. Parts belong together if head, time and count are the same, and their ``jti`` up to its last dot. At most one
+   snapshot is gathered, the newest.
 2. A snapshot is taken only if it is whole, further on than what is applied, and a heartbeat has spoken of its head or
    of a later one: the jump leads nowhere the issuer has not been.
 3. It is refused while the root document that was in force at its head is missing: that one bounds what it may say.
@@ -42,6 +43,7 @@ class SnapshotName(NamedTuple):
     iat: int
     hash: bytes
     parts: int
+    id: str
 
 
 class Gathering:
@@ -110,7 +112,7 @@ class Gathering:
 
 def name_of(part: SnapshotPart) -> SnapshotName:
     """The name of the snapshot that a part belongs to."""
-    return SnapshotName(part.head.position, part.iat, part.head.hash, part.parts)
+    return SnapshotName(part.head.position, part.iat, part.head.hash, part.parts, part.jti.rpartition(".")[0])
 
 
 def take(gathered: Gathering, state: TrustState) -> Alarm | None:

@@ -1,8 +1,9 @@
 """The chain of root documents: as it was signed, for whoever walks it; and which feed keys have signed an epoch."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from ostraka_consumers.anchor import TrustAnchor
 from ostraka_consumers.uninterrupted import uninterrupted
 from ostraka_schemas.errors import SignatureMismatch, WireError
 from ostraka_schemas.jwk import VerificationKey
@@ -75,12 +76,26 @@ class Roots:
             return await read_roots(tx)
 
 
-def walk(stored: Sequence[StoredRoot], trusted: Collection[str]) -> list[RootDocument]:
+def own_anchor(stored: Sequence[StoredRoot], anchor: TrustAnchor) -> TrustAnchor:
+    """The anchor for the verifier that reads the issuer's own feed: it begins where the stored chain does.
+
+    The one that services are deployed with is renewed with the root keys, and leads only to what was said since then.
+
+    Raises:
+        HomeError: the stored chain is not signed as it must be.
+    """
+    first = _read(stored[0].raw)
+    thumbprints = tuple(key.thumbprint for key in first.root_keys())
+    own = TrustAnchor(anchor.issuer, thumbprints, root_threshold=first.root.threshold)
+    walk(stored, own)
+    return own
+
+
+def walk(stored: Sequence[StoredRoot], anchor: TrustAnchor) -> list[RootDocument]:
     """Verify the chain from a trust anchor on, as every verifier does.
 
     Args:
         stored: the documents in ascending versions.
-        trusted: the anchor's thumbprints.
 
     Returns:
         The documents from the first one on that the anchor leads to; never none.
@@ -92,7 +107,7 @@ def walk(stored: Sequence[StoredRoot], trusted: Collection[str]) -> list[RootDoc
     for root in stored:
         try:
             value = read_root_bytes(root.raw)
-            chain.append(verify_next_root(value, chain[-1]) if chain else verify_first_root(value, trusted=trusted))
+            chain.append(verify_next_root(value, chain[-1]) if chain else _first(value, anchor))
         except SignatureMismatch as error:
             if chain:
                 raise HomeError(f"root document version {root.version}: {error}") from error
@@ -101,6 +116,10 @@ def walk(stored: Sequence[StoredRoot], trusted: Collection[str]) -> list[RootDoc
     if not chain:
         raise HomeError("the database holds no root document with enough trusted signatures: whose anchor is this?")
     return chain
+
+
+def _first(value: object, anchor: TrustAnchor) -> RootDocument:
+    return verify_first_root(value, trusted=anchor.root_thumbprints, threshold=anchor.root_threshold)
 
 
 def _read(raw: bytes) -> RootDocument:

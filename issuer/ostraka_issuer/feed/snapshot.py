@@ -11,7 +11,7 @@ from ostraka_schemas import base64url, jws
 from ostraka_schemas.errors import MalformedError, WireError
 from ostraka_schemas.jwk import SigningKey, VerificationKey
 from ostraka_schemas.limits import SNAPSHOT_PART_MAX_BYTES
-from ostraka_schemas.records import Head, Position
+from ostraka_schemas.records import Head
 from ostraka_schemas.snapshots import SnapshotPart, SnapshotState, cut, read_payload, sign_part
 
 
@@ -52,14 +52,14 @@ async def make_snapshot(
         await asyncio.sleep(0)
     parts: list[bytes] = []
     digest = sha256()
+    name = snapshot_id(shares)
     for number, share in enumerate(shares, start=1):
-        jti = part_id(head.position, iat, number)
         parts.append(
             sign_part(
                 key,
                 iss=iss,
                 iat=iat,
-                jti=jti,
+                jti=f"{name}.{number}",
                 head=head,
                 root_version=root_version,
                 part=number,
@@ -73,9 +73,12 @@ async def make_snapshot(
     return Snapshot(head, iat, root_version, key.kid, parts, b"\n".join([*parts, b""]), etag)
 
 
-def part_id(position: Position, iat: int, part: int) -> str:
-    """``jti`` of a part."""
-    return base64url.encode(sha256(f"ostraka:snapshot:{position}:{iat}:{part}".encode()).digest()[:16]).decode()
+def snapshot_id(shares: Sequence[SnapshotState]) -> str:
+    """What the ``jti`` of all parts begin with, up to the dot: others that were cut otherwise have another one."""
+    digest = sha256()
+    for share in shares:
+        digest.update(share.model_dump_json().encode())
+    return base64url.encode(digest.digest()[:16]).decode()
 
 
 async def read_parts(raws: Sequence[bytes], keys: Sequence[VerificationKey], *, iss: str) -> Head | None:

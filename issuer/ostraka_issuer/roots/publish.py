@@ -145,7 +145,7 @@ async def open_chain(settings: IssuerSettings, *, clock: Clock | None = None) ->
         async with store.read() as tx:
             stored = await read_roots(tx)
         try:
-            documents = walk(stored, anchor.root_thumbprints)
+            documents = walk(stored, anchor)
         except HomeError as error:
             raise HomeError(f"{home.path}: {error}") from error
         yield Chain(home, store, stored, documents, clock or SystemClock())

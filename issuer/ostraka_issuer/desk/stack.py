@@ -17,7 +17,7 @@ from ostraka_issuer.home import Home
 from ostraka_issuer.limits import PAGE_MAX
 from ostraka_issuer.provision import create_home
 from ostraka_issuer.settings import IssuerSettings, load_settings
-from ostraka_schemas.topics import FEED_TOPIC, REJECTED_SUFFIX
+from ostraka_schemas.topics import FEED_TOPIC, REJECTED_SUFFIX, snapshots_topic
 
 from .embedded import EmbeddedBroker
 from .errors import DeskError
@@ -169,7 +169,8 @@ class Stack:
         if self.broker is not None:
             await self.broker.stop()
         elif self.options.topics:
-            await delete_topics(self.kafka, [*self._own_topics(), self.feed_topic])
+            issuers = [self.feed_topic, snapshots_topic(self.feed_topic)]
+            await delete_topics(self.kafka, [*self._own_topics(), *issuers])
 
     async def create_topics(self) -> None:
         """Make the services' topics; again after the embedded broker forgot them.

@@ -1,6 +1,6 @@
 import pytest
 
-from ostraka_consumers.limits import CLOCK_STEP_TOLERANCE
+from ostraka_consumers.limits import CLOCK_STEP_TOLERANCE, FRESH_FOR
 from ostraka_consumers.trust.freshness import Freshness, Statement, Vouching, newest
 from ostraka_consumers.trust.instant import Instant
 from ostraka_schemas.limits import CLOCK_TOLERANCE
@@ -303,3 +303,15 @@ def test_clocks_that_are_just_as_far_apart_as_good_ones_can_be_agree() -> None:
         vouching.hear(said(T + after - CLOCK_TOLERANCE), HEAD, at)
     last = Instant(T + 95, START.monotonic + 95)
     assert vouching.now(last) == last.wall
+
+
+@pytest.mark.parametrize(("every", "agreed"), [(FRESH_FOR, True), (FRESH_FOR + 1, False)])
+def test_clocks_have_agreed_only_as_long_as_heartbeats_came_often_enough_to_stay_fresh(
+    every: int, agreed: bool
+) -> None:
+    vouching = heard(T + 9)
+    for after in range(every, 10 * every, every):
+        at = Instant(T + after, START.monotonic + after)
+        vouching.hear(said(T + after), HEAD, at)
+    last = Instant(T + 9 * every, START.monotonic + 9 * every)
+    assert vouching.now(last) - last.wall == (0 if agreed else 9)

@@ -109,6 +109,28 @@ async def test_who_may_not_do_it_is_told_as_whom_it_was_asked(tmp_path: Path, an
     assert error.value.exit_code is Exit.REFUSED
 
 
+async def test_a_token_that_is_dead_while_the_login_lives_on_is_renewed_once(
+    tmp_path: Path, answers: list[httpx.Response]
+) -> None:
+    path = tmp_path / "session.json"
+    Session.begin(URL, "alice", Tokens("access-1", "refresh-1", 300, "sid-1"), time.time()).save(path)
+    body = {"access_token": "access-2", "refresh_token": "refresh-2", "expires_in": 300, "session_id": "sid-1"}
+    dead = httpx.Response(401, json={"code": "revoked", "detail": "every older token is cut off"})
+    answers += [dead, httpx.Response(200, json=body), httpx.Response(200, json={"keys": []})]
+    asked = []
+
+    async def ask(api: api_client.ApiClient, token: str) -> object:
+        asked.append(token)
+        return await api.keys(token)
+
+    assert await with_login(path, ask) == {"keys": []}
+    assert asked == ["access-1", "access-2"]
+    answers += [dead, httpx.Response(200, json=body), dead]
+    with pytest.raises(CommandError, match="is refused: every older token is cut off; run: ostraka login alice"):
+        await with_login(path, ask)
+    assert (len(asked), answers) == (4, [])
+
+
 @pytest.mark.parametrize("answer", [httpx.Response(404, text="no"), httpx.Response(200, text="<p>hello</p>")])
 async def test_a_login_at_something_else(answer: httpx.Response, tmp_path: Path, answers: list[httpx.Response]) -> None:
     answers.append(answer)

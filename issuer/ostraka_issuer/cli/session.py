@@ -97,20 +97,32 @@ async def with_login(path: Path, call: Callable[[ApiClient, str], Awaitable[T]])
         try:
             return await call(api, session.access_token)
         except IssuerRefused as error:
-            if error.http_status == 403:
-                raise CommandError(
-                    f"{session.username}, who is logged in at {session.url}, may not do this: {error}", Exit.REFUSED
-                ) from error
             if error.http_status != 401:
+                _explain(error, session)
                 raise
-            again = f"ostraka login {session.username}"
-            raise CommandError(
-                f"the login of {session.username} is refused: {error}; run: {again}", Exit.REFUSED
-            ) from error
+        # Older tokens may be dead while the login lives on: after a new epoch, for one.
+        session = await current(path, renew=True)
+        try:
+            return await call(api, session.access_token)
+        except IssuerRefused as error:
+            _explain(error, session)
+            raise
 
 
-async def current(path: Path, now: float | None = None) -> Session:
-    """The login kept in ``path``, renewed if its access token has run out or is about to.
+def _explain(error: IssuerRefused, session: Session) -> None:
+    if error.http_status == 403:
+        raise CommandError(
+            f"{session.username}, who is logged in at {session.url}, may not do this: {error}", Exit.REFUSED
+        ) from error
+    if error.http_status == 401:
+        again = f"ostraka login {session.username}"
+        raise CommandError(
+            f"the login of {session.username} is refused: {error}; run: {again}", Exit.REFUSED
+        ) from error
+
+
+async def current(path: Path, now: float | None = None, *, renew: bool = False) -> Session:
+    """The login kept in ``path``, renewed if its access token has run out or is about to, or if ``renew`` says so.
 
     Raises:
         CommandError: nobody is logged in, or the login has ended.
@@ -118,7 +130,7 @@ async def current(path: Path, now: float | None = None) -> Session:
     """
     now = time.time() if now is None else now
     session = Session.load(path)
-    if now < session.expires_at - RENEW_BEFORE:
+    if now < session.expires_at - RENEW_BEFORE and not renew:
         return session
     async with ApiClient(session.url) as api:
         try:

@@ -117,6 +117,10 @@ SOURCE_SLICE: Final = 0.005
 SOURCE_FETCH_BYTES: Final = 1024 * 1024
 """One fetch: thousands of records; more made reading a backlog no faster."""
 
+SOURCE_FRAME_BYTES: Final = 4 * SOURCE_FETCH_BYTES + 1024 * 1024
+"""One answer of a broker. A fetch is of some more bytes than were asked for only if one batch is (KIP-74); all other
+answers are about two topics."""
+
 SNAPSHOT_WINDOW: Final = 64
 SNAPSHOT_WINDOW_GROWTH: Final = 4
 """Records looked at first, from the end of the snapshots' topic; then four times as many, and so on."""

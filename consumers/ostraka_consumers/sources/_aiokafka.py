@@ -7,7 +7,8 @@
   asks thousands of times a second while the topic is missing: ``forbid_topic_creation``.
 * A batch that cannot be decoded is fetched again for ever: ``Fetches``.
 
-Some private attributes are used here, and only here; the version is bounded for that reason.
+Some private attributes are used here and in ``_aiokafka_bounds``, and nowhere else; the version is bounded for that
+reason.
 """
 
 import asyncio

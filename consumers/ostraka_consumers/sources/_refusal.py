@@ -4,8 +4,10 @@ import ssl
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from aiokafka.conn import AIOKafkaConnection, collect_hosts
+from aiokafka.conn import collect_hosts
 from aiokafka.errors import KafkaConnectionError, KafkaError, UnsupportedSaslMechanismError
+
+from ._aiokafka_bounds import BoundedConnection
 
 ANSWER_MS: Final = 2_000
 """How long each of the few steps of one attempt may take."""
@@ -44,7 +46,7 @@ class _Refused(Exception):
 
 async def _connect(host: str, port: int, security: Mapping[str, Any]) -> None:
     user = security.get("sasl_plain_username")
-    connection = AIOKafkaConnection(host, port, request_timeout_ms=ANSWER_MS, **security)
+    connection = BoundedConnection(host, port, request_timeout_ms=ANSWER_MS, **security)
     try:
         await connection.connect()
     except ssl.SSLError as error:

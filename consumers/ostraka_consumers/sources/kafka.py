@@ -22,6 +22,7 @@ from ostraka_consumers.uninterrupted import is_cancelled
 from ostraka_schemas.topics import FEED_TOPIC, snapshots_topic
 
 from ._aiokafka import forbid_topic_creation, safe_stop
+from ._aiokafka_bounds import bound_frames, pass_over_compressed
 from ._backoff import Backoff
 from ._policy import KafkaTiming, Remedies, Resume, Trouble
 from ._reader import NotUsable, Reader
@@ -134,6 +135,8 @@ class KafkaSource:
         except (TypeError, ValueError) as error:
             raise SourceError(f"Kafka client configuration: {error}") from error
         forbid_topic_creation(consumer)
+        bound_frames(consumer)
+        pass_over_compressed(consumer)
         return Reader(
             consumer,
             self._topic,

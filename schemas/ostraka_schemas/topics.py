@@ -9,6 +9,10 @@ from .limits import RECORD_MAX_BYTES, SNAPSHOT_PART_MAX_BYTES
 _BATCH_OVERHEAD_BYTES: Final = 4 * 1024
 """Kafka bounds the batch, not the record; a batch of one has some 80 bytes around it."""
 
+_NEVER_COMPRESSED: Final = {"compression.type": "uncompressed"}
+"""By default a broker keeps what came compressed as it is, and a few kilobytes of that may be gigabytes. Verifiers pass
+over it; with this no honest broker has any."""
+
 
 @dataclass(frozen=True, slots=True)
 class TopicSettings:
@@ -32,6 +36,7 @@ FEED: Final = TopicSettings(
         "retention.bytes": "-1",
         "message.timestamp.type": "LogAppendTime",
         "max.message.bytes": str(RECORD_MAX_BYTES + _BATCH_OVERHEAD_BYTES),
+        **_NEVER_COMPRESSED,
     },
 )
 
@@ -47,6 +52,7 @@ SNAPSHOTS: Final = TopicSettings(
         "segment.ms": str(5 * 60 * 1000),
         "message.timestamp.type": "LogAppendTime",
         "max.message.bytes": str(SNAPSHOT_PART_MAX_BYTES + _BATCH_OVERHEAD_BYTES),
+        **_NEVER_COMPRESSED,
     },
 )
 

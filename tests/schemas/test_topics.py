@@ -24,6 +24,10 @@ def test_the_largest_record_fits_into_a_batch() -> None:
     assert RECORD_MAX_BYTES < int(FEED.configs["max.message.bytes"]) < 2 * RECORD_MAX_BYTES
 
 
+def test_no_broker_keeps_anything_compressed() -> None:
+    assert {topic.configs["compression.type"] for topic in (FEED, SNAPSHOTS)} == {"uncompressed"}
+
+
 def test_kafka_takes_every_setting_as_text() -> None:
     assert all(isinstance(value, str) for topic in (FEED, SNAPSHOTS) for value in topic.configs.values())
 

@@ -39,7 +39,7 @@ SPAN = 910
 
 
 def part(number: int, parts: int, state: SnapshotState, **changes: Any) -> SnapshotPart:
-    return replace(SnapshotPart("i", NOW, "j", HEAD, 1, number, parts, state), **changes)
+    return replace(SnapshotPart("i", NOW, f"j.{number}", HEAD, 1, number, parts, state), **changes)
 
 
 def gathered() -> snapshot.Gathering:
@@ -55,8 +55,8 @@ def gathered() -> snapshot.Gathering:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"head": Head(Position(1, 10), HEAD.hash)}, {"head": Head(HEAD.position, b"x" * 32)}, {"iat": 1}],
-    ids=["position", "hash", "time"],
+    [{"head": Head(Position(1, 10), HEAD.hash)}, {"head": Head(HEAD.position, b"x" * 32)}, {"iat": 1}, {"jti": "k.2"}],
+    ids=["position", "hash", "time", "name"],
 )
 def test_parts_that_differ_in_anything_but_their_number_and_state_do_not_belong_together(
     changes: dict[str, Any],

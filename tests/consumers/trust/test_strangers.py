@@ -8,7 +8,7 @@ from ostraka_consumers.trust.receipt import Outcome
 from ostraka_schemas import base64url, jws, strict_json
 from ostraka_schemas.events import IssuerCutoff, RootPublished
 from ostraka_schemas.jwk import SigningKey
-from ostraka_schemas.limits import RECORD_MAX_BYTES, SNAPSHOT_PART_MAX_BYTES
+from ostraka_schemas.limits import MAX_STALENESS, RECORD_MAX_BYTES, SNAPSHOT_PART_MAX_BYTES
 from ostraka_schemas.root import root_bytes
 from ostraka_schemas.snapshots import SnapshotState
 from tests.consumers.trust.feed import Fed
@@ -148,3 +148,32 @@ def test_evidence_outlives_the_epoch() -> None:
     for raw in fed.issuer.adopt_root(fed.issuer.next_root(epoch=2)):
         fed.take(raw)
     assert (fed.core.head, fed.core.evidence) == (fed.issuer.head, before)
+
+
+def test_a_new_epoch_leaves_nothing_waiting_that_came_before_it() -> None:
+    fed = Fed()
+    issuer = fed.issuer
+    for _ in range(2):
+        value = issuer.next_root()
+        issuer.adopt_root(value)
+        assert fed.take(root_bytes(value)).outcome is Outcome.ROOT
+    behind = [fed.core.behind]
+    for raw in issuer.adopt_root(issuer.next_root(epoch=2)):
+        assert fed.take(raw).outcome is Outcome.APPLIED
+        behind.append(fed.core.behind)
+    assert behind == [True, False, False]
+    assert fed.take(root_bytes(issuer.next_root())).outcome is Outcome.ROOT
+
+
+@pytest.mark.parametrize(("waited", "taken"), [(MAX_STALENESS, True), (MAX_STALENESS + 1, False)])
+def test_keys_that_a_waiting_document_retires_sign_as_long_as_news_may_take(waited: int, taken: bool) -> None:
+    fed = Fed()
+    issuer, old = fed.issuer, fed.issuer.feed_key
+    key = signing_key("EdDSA", 51)
+    record = issuer.cut_subject("a")
+    feed = {"keys": [key.public.to_jwk()], "exp": issuer.root.feed.exp}
+    assert fed.take(root_bytes(issuer.next_root(feed=feed))).outcome is Outcome.ROOT
+    issuer.clock.advance(waited)
+    assert (fed.take(record).outcome is Outcome.APPLIED) == taken
+    assert fed.beat(key=key).outcome is Outcome.HEARTBEAT
+    assert (fed.beat(key=old, iat=issuer.now + 1).outcome is Outcome.HEARTBEAT) == taken

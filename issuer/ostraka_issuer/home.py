@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ostraka_consumers.persistence.files import sync_directory
 from ostraka_schemas import strict_json
 from ostraka_schemas.errors import WireError
 from ostraka_schemas.limits import ROOT_MAX_BYTES
@@ -120,14 +121,3 @@ def write_file(path: Path, data: bytes, *, mode: int) -> None:
         sync_directory(path.parent)
     except OSError as error:
         raise HomeError(f"cannot write {path}: {error.strerror}") from error
-
-
-def sync_directory(path: Path) -> None:
-    """Make a directory's entries durable, where the system can (POSIX)."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

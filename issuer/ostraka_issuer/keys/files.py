@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_der_private_key,
 )
 
+from ostraka_consumers.persistence.files import sync_directory
 from ostraka_issuer.errors import HomeError, KeyStoreError
-from ostraka_issuer.home import sync_directory, write_file
+from ostraka_issuer.home import write_file
 from ostraka_schemas.errors import UnsupportedKeyError
 from ostraka_schemas.jwk import ALGORITHMS, Algorithm, PrivateKey, SigningKey, is_kid
 

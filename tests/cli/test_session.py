@@ -126,7 +126,7 @@ async def test_a_token_that_is_dead_while_the_login_lives_on_is_renewed_once(
     assert await with_login(path, ask) == {"keys": []}
     assert asked == ["access-1", "access-2"]
     answers += [dead, httpx.Response(200, json=body), dead]
-    with pytest.raises(CommandError, match="is refused: every older token is cut off .*; run: ostraka login alice"):
+    with pytest.raises(CommandError, match=r"is refused: every older token is cut off .*; run: ostraka login alice"):
         await with_login(path, ask)
     assert (len(asked), answers) == (4, [])
 

@@ -100,12 +100,20 @@ async def issuer_set(stage: Stage, directory: Path, scale: Scale) -> Result:
                     broken.append(f"{offset:+.0f} s: not fresh {HEAL_SECONDS:.0f} s after the clock was right again")
                     await _replace_verifiers(scene, offset)
                     healed = await scene.healed()
-            if acknowledged:
-                await scene.refused_everywhere(victim)
+            broken += await _still_accepted(scene, victim) if acknowledged else []
             verb = "revoked" if acknowledged else "not revoked"
             figures.append(f"{offset:+.0f} s: {verb}, well {healed:.1f} s after the clock was right again")
         worst = worst_accept(scene.story())
         return judge(scene, *figures, f"accepted afterwards for {worst:.1f} s", also=broken, may_alarm=["clock"])
+
+
+async def _still_accepted(scene: Scene, victim: str) -> list[str]:
+    """What is broken if a token that was revoked is still accepted by somebody who knows everything."""
+    try:
+        await scene.refused_everywhere(victim, within=HEAL_SECONDS)
+    except AssertionError:
+        return [f"{victim}, acknowledged, and still accepted"]
+    return []
 
 
 async def _set_and_cut_off(scene: Scene, offset: float, victim: str) -> bool:

@@ -116,6 +116,11 @@ HTTP_KEEP_ALIVE: Final = 5
 HTTP_UNREAD: Final = 30
 """A client that takes nothing of what it was sent for so long is cut off by the system (RFC 5482)."""
 
+HTTP_UNSENT: Final = 16 * 1024
+"""Of what the system's own buffer has no room for, a connection holds so much before whoever writes must wait. If it
+does not shrink within ``FEED_READER_PATIENCE``, the connection is given up and what it holds with it: closing it in
+order would wait for the reader. Every usual answer fits in whole."""
+
 FORM_FIELDS_MAX: Final = 16
 """Fields of a token request; RFC 6749 and RFC 8693 together define twelve."""
 
@@ -160,14 +165,22 @@ FEED_RECENT_BYTES: Final = 8 * 1024 * 1024
 """The newest records, held for all readers over HTTP: four snapshots' distance. Twice these bytes in memory."""
 
 FEED_READERS_MAX: Final = 6_144
-"""Readers over HTTP held at once, streams and long polls together; the rest of the connections is for the others."""
+"""Readers over HTTP held at once, streams and long polls together; the rest of the connections is for the others.
+However far behind it is and however little it takes, a stream has ``HTTP_UNSENT`` and a slice in its connection's
+buffer, and the slice that waits: some 80 KiB. If all of them take nothing, that is 480 MiB, and gone after
+``FEED_READER_PATIENCE``. A record above ``FEED_SLICE`` is a slice of its own: at worst, twice as much."""
+
+FEED_SLICE: Final = 32 * 1024
+"""Of the records that a stream has before it, given to the connection at once: some fifty."""
 
 FEED_READS: Final = 2
-"""Pages that they read from the database at once: a quarter of its connections."""
+FEED_READ_PAGE: Final = 128
+"""Pages that they read from the database at once: a quarter of its connections. A page is one answer, or two slices."""
 
-FEED_ANSWER_RECORDS: Final = 1_024
-FEED_ANSWER_BYTES: Final = 1024 * 1024
-"""Records in one answer. A reader who is further behind asks again, or better takes a snapshot."""
+FEED_ANSWER_RECORDS: Final = 256
+FEED_ANSWER_BYTES: Final = 64 * 1024
+"""Records in one answer: some hundred. A reader who is further behind asks again, or better takes a snapshot. It lies
+whole in the connection's buffer, and its seat is free by then: 512 MiB if every connection has one that is not read."""
 
 FEED_ANSWERS: Final = 16
 """Answers kept for those who ask the same: thousands of readers have one of very few places."""

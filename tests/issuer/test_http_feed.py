@@ -17,7 +17,7 @@ from ostraka_issuer.http.feed_answers import Answers
 from ostraka_issuer.http.feed_documents import LargeAnswer
 from ostraka_issuer.http.feed_stream import EventStream, wants_stream
 from ostraka_issuer.http.seats import Seats
-from ostraka_issuer.limits import SNAPSHOT_SLICE
+from ostraka_issuer.limits import FEED_READ_PAGE, SNAPSHOT_SLICE
 from ostraka_schemas import base64url, jws
 from ostraka_schemas.limits import RECORD_MAX_BYTES, SNAPSHOT_PART_MAX_BYTES
 from ostraka_schemas.records import Heartbeat, Position, Record, read_payload
@@ -357,11 +357,11 @@ async def test_five_thousand_readers_cost_one_encoding_and_one_question(monkeypa
     tasks = [asyncio.create_task(follow(mine)) for mine in received]
     await until(lambda: all(mine and b"id: 1:300\n" in mine[-1] for mine in received))
     assert database.reads == 1
-    assert len(encoded) == 150
+    assert len(encoded) == FEED_READ_PAGE
     for seq in (301, 302, 303):
         channel.push([record(seq)])
         await until(lambda seq=seq: all(b"id: 1:%d\n" % seq in mine[-1] for mine in received))
-    assert len(encoded) == 153
+    assert len(encoded) == FEED_READ_PAGE + 3
     # Not only made once: it is one object in all of them.
     assert all(mine[-1] is received[0][-1] for mine in received)
     assert database.reads == 1

@@ -13,7 +13,7 @@ class Recent:
     """The end of the feed, without a hole.
 
     It is the queue of every reader at the same time: each has its place in it, and whoever falls out at its old end
-    reads the database. So five thousand readers cost no more memory than one.
+    reads the database. What five thousand readers have not read yet is here once, not once for each of them.
 
     Args:
         most: records held.

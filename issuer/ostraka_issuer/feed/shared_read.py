@@ -6,7 +6,7 @@ from typing import Final
 
 from ostraka_schemas.records import Position
 
-from ..limits import FEED_PAGE, FEED_READS
+from ..limits import FEED_READ_PAGE, FEED_READS
 from .frames import Entry
 
 Read = Callable[[Position, int], Awaitable[Sequence[Entry]]]
@@ -21,7 +21,7 @@ class SharedRead:
         at_once: questions under way; the rest of the issuer needs the database too.
     """
 
-    def __init__(self, read: Read, *, page: int = FEED_PAGE, at_once: int = FEED_READS) -> None:
+    def __init__(self, read: Read, *, page: int = FEED_READ_PAGE, at_once: int = FEED_READS) -> None:
         self._read: Final = read
         self._page: Final = page
         self._turns: Final = asyncio.Semaphore(at_once)

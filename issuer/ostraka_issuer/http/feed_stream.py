@@ -4,14 +4,14 @@ import asyncio
 import logging
 import re
 from collections.abc import Coroutine, Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from ostraka_issuer.errors import StoreUnavailable, TooManyReaders
-from ostraka_issuer.feed.channel import Channel, Page
-from ostraka_issuer.limits import FEED_READER_PATIENCE
+from ostraka_issuer.feed.channel import Channel
+from ostraka_issuer.limits import FEED_READER_PATIENCE, FEED_SLICE
 from ostraka_schemas.records import Position
 
 from .problems import of_error
@@ -38,8 +38,19 @@ def wants_stream(accepts: Iterable[str]) -> bool:
     return False
 
 
+class _Slice(NamedTuple):
+    """Events to be sent in one go, the place after them, and the newest heartbeat that was told."""
+
+    body: bytes
+    until: Position
+    told: bytes
+
+
 class EventStream(Response):
     """One reader of the feed, for as long as it reads.
+
+    It is given a slice of what lies before it when it has taken the one before, and holds nothing else: a reader costs
+    the same however far behind it is.
 
     It ends when the reader goes, when nothing is taken from it for ``patience`` seconds, when the database that it
     needs does not answer, or when the feed ends. The reader comes again and says where it was.
@@ -64,33 +75,35 @@ class EventStream(Response):
         """Serve the reader."""
         try:
             with self._seats.taken():
-                page = await self._channel.after(self._place)
-                await _while_there(receive, self._stream(page, send))
+                # Not kept under a name, which would hold it as long as the reader stays.
+                await _while_there(receive, self._stream(await self._next(self._place, b""), send))
         except (StoreUnavailable, TooManyReaders) as error:
             await of_error(error)(scope, receive, send)
 
-    async def _stream(self, page: Page, send: Send) -> None:
-        told = b""
+    async def _stream(self, slice_: _Slice, send: Send) -> None:
         try:
             await self._give(send, {"type": "http.response.start", "status": 200, "headers": _HEADERS})
             while not self._channel.closed:
-                frames, beat = self._frames(page, told)
-                told = beat or told
-                if frames:
-                    await self._give(send, _body(frames[0] if len(frames) == 1 else b"".join(frames), more=True))
-                elif page.complete:
+                if slice_.body:
+                    await self._give(send, _body(slice_.body, more=True))
+                    # A quick reader of a long backlog would never make this wait: others have a turn between slices.
+                    await asyncio.sleep(0)
+                else:
                     await self._channel.news.wait()
-                page = await self._channel.after(page.until)
+                slice_ = await self._next(slice_.until, slice_.told)
         except StoreUnavailable as error:
             logger.warning("a reader of the feed must come again: %s", error)
         await self._give(send, _body(b"", more=False))
 
-    def _frames(self, page: Page, told: bytes) -> tuple[list[bytes], bytes | None]:
+    async def _next(self, place: Position, told: bytes) -> _Slice:
+        """What is to be told after ``place`` and the heartbeat ``told``, perhaps nothing."""
+        page = await self._channel.after(place, max_bytes=FEED_SLICE)
         frames = [entry.frame for entry in page.entries]
         beat = self._channel.beat_frame
-        if not page.complete or beat is None or beat is told:
-            return frames, None
-        return [*frames, beat], beat
+        if page.complete and beat is not None and beat is not told:
+            frames.append(beat)
+            told = beat
+        return _Slice(frames[0] if len(frames) == 1 else b"".join(frames), page.until, told)
 
     async def _give(self, send: Send, message: Message) -> None:
         try:

@@ -1,17 +1,22 @@
-"""A bound on connections over which no request is under way: new ones, half a head, and those kept for later.
+"""Bounds on connections that do nothing.
 
-uvicorn counts them with the others and has no deadline for a head. A few thousand of them, which cost a stranger
-nothing, would keep everybody else out.
+Over some no request is under way: new ones, half a head, and those kept for later. uvicorn counts them with the others
+and has no deadline for a head. A few thousand of them, which cost a stranger nothing, would keep everybody else out.
+
+Others do not take what they asked for. What they have not taken lies here, so it is little and not for long.
 """
 
 import asyncio
+import logging
 from collections import OrderedDict
 from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-from ostraka_issuer.limits import HTTP_HEAD_SECONDS
+from ostraka_issuer.limits import FEED_READER_PATIENCE, HTTP_HEAD_SECONDS, HTTP_UNSENT
+
+logger = logging.getLogger(__name__)
 
 
 class WaitingRoom:
@@ -52,22 +57,35 @@ class WaitingRoom:
 
 
 class BoundedConfig(uvicorn.Config):
-    """uvicorn's settings, and the waiting room of all connections of the server."""
+    """uvicorn's settings, the waiting room of all connections of the server, and how long each may not read."""
 
-    def __init__(self, app: Any, *, room: WaitingRoom, **settings: Any) -> None:
+    def __init__(self, app: Any, *, room: WaitingRoom, patience: float = FEED_READER_PATIENCE, **settings: Any) -> None:
         super().__init__(app, http=BoundedProtocol, ws="none", **settings)
         self.room = room
+        self.patience = patience
 
 
 class BoundedProtocol(H11Protocol):
-    """One connection. It waits whenever no request is under way."""
+    """One connection. It waits whenever no request is under way, and is given up if it takes nothing."""
 
     config: BoundedConfig
+    _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has come."""
         super().connection_made(transport)
+        transport.set_write_buffer_limits(HTTP_UNSENT)
         self._look()
+
+    def pause_writing(self) -> None:
+        """More is to be sent than its buffer may hold."""
+        super().pause_writing()
+        self._unread = asyncio.get_running_loop().call_later(self.config.patience, self._give_up)
+
+    def resume_writing(self) -> None:
+        """The client has taken most of it."""
+        super().resume_writing()
+        self._read()
 
     def data_received(self, data: bytes) -> None:
         """Part of a head or a body, or several requests."""
@@ -83,6 +101,17 @@ class BoundedProtocol(H11Protocol):
         """The client has gone, or was closed."""
         super().connection_lost(exc)
         self.config.room.leave(self.transport)
+        self._read()
+
+    def _read(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
+    def _give_up(self) -> None:
+        # close() would wait until the buffer is empty, which is up to the client.
+        logger.info("a client took nothing for %g s and is cut off", self.config.patience)
+        self.transport.abort()
 
     def _look(self) -> None:
         cycle: RequestResponseCycle | None = self.cycle

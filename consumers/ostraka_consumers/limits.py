@@ -128,6 +128,10 @@ SNAPSHOT_WINDOW_GROWTH: Final = 4
 SNAPSHOT_SCAN_MAX: Final = 65_536
 """The largest snapshot has 1,024 parts; more than some of those lies there only if somebody floods it."""
 
+SNAPSHOT_TITLES_MAX: Final = 16_384
+"""Snapshots that parts are remembered of, some 10 MB. A handful lies there; as the log is read from its end, those that
+find no room are the ones before a flood."""
+
 SNAPSHOT_SEARCH_MAX: Final = 60.0
 """Seconds for all of it. After that the feed is read from where it begins."""
 

@@ -10,10 +10,13 @@ from typing import Any, Final, NamedTuple
 from ostraka_consumers import limits
 from ostraka_schemas import base64url, jws, strict_json
 from ostraka_schemas.errors import WireError
-from ostraka_schemas.limits import SNAPSHOT_PART_MAX_BYTES, SNAPSHOT_PARTS_MAX
+from ostraka_schemas.limits import SEQ_MAX, SNAPSHOT_PART_MAX_BYTES, SNAPSHOT_PARTS_MAX
 from ostraka_schemas.snapshots import SNAPSHOT
 
 ROOT_MARK: Final = b"{"
+
+_HASH_CHARS: Final = 43
+"""SHA-256 in base64url."""
 
 
 class Title(NamedTuple):
@@ -50,7 +53,9 @@ def _label(members: dict[str, Any]) -> Label | None:
         return None
     numbers = feed.get("epoch"), feed.get("seq"), members.get("iat"), content.get("parts"), content.get("part")
     hash_ = feed.get("hash")
-    if not all(type(number) is int and number >= 0 for number in numbers) or not isinstance(hash_, str):
+    if not all(type(number) is int and 0 <= number <= SEQ_MAX for number in numbers):
+        return None
+    if not isinstance(hash_, str) or len(hash_) != _HASH_CHARS:
         return None
     epoch, seq, iat, parts, part = (int(number) for number in numbers if number is not None)
     if not 1 <= part <= parts <= SNAPSHOT_PARTS_MAX:
@@ -66,8 +71,9 @@ class Shelf:
     _taken: set[Title] = field(default_factory=set)
 
     def put(self, offset: int, label: Label) -> None:
-        """Take note of a part."""
-        self._found.setdefault(label.title, {})[offset] = label.part
+        """Take note of a part; not of one of yet another snapshot when there are ``SNAPSHOT_TITLES_MAX``."""
+        if label.title in self._found or len(self._found) < limits.SNAPSHOT_TITLES_MAX:
+            self._found.setdefault(label.title, {})[offset] = label.part
 
     def newest_whole(self) -> Title | None:
         """The newest of which every part was seen and that was not taken yet."""

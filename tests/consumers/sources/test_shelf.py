@@ -29,7 +29,7 @@ def test_a_part_says_what_it_belongs_to(issuer: FakeIssuer) -> None:
 
 def test_nothing_else_has_a_label(issuer: FakeIssuer) -> None:
     part = {"urn:ostraka:event:snapshot": {"part": 1, "parts": 1, "state": {}}}
-    head = {"epoch": 1, "seq": 2, "hash": "x"}
+    head = {"epoch": 1, "seq": 2, "hash": "x" * 43}
     good = issuer.payload(part, feed=head)
     assert read_label(issuer.sign_payload(good)) is not None
     for raw in (
@@ -43,6 +43,10 @@ def test_nothing_else_has_a_label(issuer: FakeIssuer) -> None:
         issuer.sign_payload({**good, "iat": True}),
         issuer.sign_payload({**good, "iat": 1.5}),
         issuer.sign_payload({**good, "feed": {**head, "hash": 7}}),
+        issuer.sign_payload({**good, "feed": {**head, "hash": "x" * 42}}),
+        issuer.sign_payload({**good, "feed": {**head, "hash": "x" * 150_000}}),
+        issuer.sign_payload({**good, "feed": {**head, "seq": 2**53}}),
+        issuer.sign_payload({**good, "iat": 2**53}),
         issuer.sign_payload({**good, "feed": []}),
         issuer.sign_payload({**good, "events": []}),
         issuer.sign_payload({**good, "events": {"urn:ostraka:event:snapshot": 1}}),
@@ -67,6 +71,22 @@ def test_the_newest_of_which_all_is_there() -> None:
     assert shelf.newest_whole() is None
     shelf.put_all_back()
     assert shelf.newest_whole() == NEW
+
+
+def test_a_flood_of_titles_takes_no_more_room_and_does_not_keep_out_what_was_there_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "SNAPSHOT_TITLES_MAX", 3)
+    shelf = Shelf()
+    shelf.put(0, Label(OLD, 1))
+    for number in range(100):
+        shelf.put(number + 1, Label(Title(9, number, 9_000, 1, "flood"), 1))
+    shelf.put(200, Label(OLD, 2))
+    found = []
+    while (title := shelf.newest_whole()) is not None:
+        found.append(title)
+        shelf.take(title)
+    assert found == [Title(9, 1, 9_000, 1, "flood"), Title(9, 0, 9_000, 1, "flood"), OLD]
 
 
 def test_the_log_is_looked_at_from_its_end() -> None:

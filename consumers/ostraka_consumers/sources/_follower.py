@@ -56,7 +56,6 @@ class Follower:
             Unavailable: the server cannot be reached or does not answer as it should.
         """
         await self._prepare()
-        self._delivery.reached = self._sink.position
         following = self._stream if self._notes.streaming else self._poll
         trouble = await self._watched(following)
         self._notes.snapshot_due = self._notes.snapshot_due or trouble.snapshot
@@ -69,6 +68,8 @@ class Follower:
         if snapshot:
             await self._fetch_snapshot()
             self._notes.snapshot_due = False
+        # Before the head is spoken of: a record that another source brings from now on must come from here, too.
+        self._delivery.reached = self._sink.position
         await self._fetch_head()
 
     # --- what is fetched whole ---------------------------------------------------------------------------------------

@@ -83,6 +83,25 @@ async def test_asks_for_what_comes_after_what_is_applied(server: FeedServer, sin
     assert server.issuer.records[0] not in sink.delivered
 
 
+class OvertakenSink(KnowingSink):
+    """Another source brings what a heartbeat speaks of in the moment in which the heartbeat comes."""
+
+    def deliver(self, raw: bytes) -> Receipt:
+        receipt = super().deliver(raw)
+        if receipt.heard is not None:
+            self.applied = self.known
+        return receipt
+
+
+async def test_asks_for_what_its_first_heartbeat_speaks_of_also_if_another_source_is_faster(server: FeedServer) -> None:
+    sink = OvertakenSink(server, applied=2)
+    cut_some(server, 1)
+    await server.beat()
+    async with running(source_of(server), sink):
+        await eventually(lambda: server.issuer.records[2] in sink.delivered, lambda: str(sink.states))
+    assert server.asked("/feed/events")[0].query == {"after": "1:2"}
+
+
 async def test_polls_where_nobody_streams(server: FeedServer, sink: KnowingSink) -> None:
     server.streams = False
     async with running(source_of(server), sink):

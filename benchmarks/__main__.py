@@ -2,22 +2,27 @@
 
 import argparse
 import sys
+from typing import Final
 
 from rich.console import Console
 
 from benchmarks import coldstart, cutoff, verify
 
+NAMES: Final = ("verify", "coldstart", "cutoff")
+
 
 def main(arguments: list[str]) -> int:
     """Run as a command; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="benchmarks", description="Measure, each thing beside its floor.")
-    parser.add_argument("names", nargs="*", choices=["cutoff", "verify", "coldstart", []], help="which; all by default")
+    parser = argparse.ArgumentParser(prog="./run bench", description="Measure, each thing beside its floor.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(NAMES)}; all by default")
     parser.add_argument("--json", action="store_true", help="figures only, for machines")
     parser.add_argument("--revocations", type=int, default=600, help="for cutoff (default 600)")
     parser.add_argument("--verifiers", type=int, default=10, help="verifier processes for cutoff (default 10)")
     options = parser.parse_args(arguments)
+    if unknown := [name for name in options.names if name not in NAMES]:
+        parser.error(f"there is no measurement {unknown[0]!r}; there are {', '.join(NAMES)}")
     console = Console()
-    names = options.names or ["verify", "coldstart", "cutoff"]
+    names = options.names or NAMES
     if "verify" in names:
         verify.run(console, as_json=options.json)
     if "coldstart" in names:

@@ -60,8 +60,14 @@ async def _play(row: Row, stage: Stage, directory: Path, scale: Scale) -> Result
 
 def main(arguments: list[str]) -> int:
     """Run as a command; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="tests.faults", description="Play faults on real parts and tabulate them.")
-    parser.add_argument("rows", nargs="*", help="names or their beginnings; other rows stay as they are")
+    parser = argparse.ArgumentParser(
+        prog="./run faults",
+        description="Play faults on real parts and write what came of them to docs/reference/faults.md."
+        " All of them take about half an hour.",
+        epilog="\n".join(["rows:", *(f"  {row.name:16} {row.done}" for row in ROWS)]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("rows", nargs="*", help="names of rows, or their beginnings; all by default")
     parser.add_argument("--short", action="store_true", help="as in every test run; writes no table")
     options = parser.parse_args(arguments)
     rows = [row for row in ROWS if not options.rows or any(row.name.startswith(name) for name in options.rows)]

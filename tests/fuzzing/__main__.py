@@ -46,8 +46,10 @@ def main(arguments: list[str], console: Console | None = None) -> int:
     """Run as a command; returns the exit code: 0 if every promise held, else 1."""
     parser = argparse.ArgumentParser(
         prog="./run fuzz",
-        description="Present mutated tokens and records. None may be accepted, none may raise what is not said, each is"
-        f" counted, and none takes longer than {1000 * SLOWEST:g} ms of CPU.",
+        description="Present mutated tokens and records. No mutated token is accepted; nothing that was changed after it"
+        " was signed changes anything; what is odd and truly signed (it ends as applied, snapshot, root) takes nothing"
+        " back. Nothing is raised that is not said, each is counted, and none takes longer than"
+        f" {1000 * SLOWEST:g} ms of CPU.",
     )
     parser.add_argument("--tokens", type=int, default=MILLION, help="how many tokens (default 1,000,000)")
     parser.add_argument("--records", type=int, default=MILLION, help="how many records (default 1,000,000)")

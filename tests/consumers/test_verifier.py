@@ -317,7 +317,7 @@ async def test_a_source_that_breaks_is_run_again_after_a_pause(
         nonlocal runs
         runs += 1
         if runs > 1:
-            states.append(verifier.status.sources["scripted"].state)
+            states.append(watched.status.sources["scripted"].state)
         if runs <= 8:
             raise surprise
         for raw in (*issuer.open(), issuer.heartbeat()):
@@ -328,10 +328,10 @@ async def test_a_source_that_breaks_is_run_again_after_a_pause(
         pauses.append(most)
         return 0.0
 
-    verifier = unready(issuer, Scripted(buggy), jitter=jitter)
-    await verifier.start()
-    assert verifier.verify(issuer.token()).subject == "alice"
-    await verifier.stop()
+    watched = unready(issuer, Scripted(buggy), jitter=jitter)
+    await watched.start()
+    assert watched.verify(issuer.token()).subject == "alice"
+    await watched.stop()
     assert others() == set()
     assert pauses == [1, 2, 4, 8, 16, 30, 30, 30]
     assert set(states) == {f"broke: {type(surprise).__name__}; it is run again"}

@@ -46,9 +46,9 @@ def main(arguments: list[str], console: Console | None = None) -> int:
     """Run as a command; returns the exit code: 0 if every promise held, else 1."""
     parser = argparse.ArgumentParser(
         prog="./run fuzz",
-        description="Present mutated tokens and records. No mutated token is accepted; nothing that was changed after"
-        " it was signed changes anything; what is odd and truly signed (it ends as applied, snapshot, root) takes nothing"
-        " back. Nothing is raised that is not said, each is counted, and none takes longer than"
+        description="Present mutated tokens and records. No mutated token is accepted. Nothing that was changed"
+        " after it was signed changes anything; what is odd and truly signed (it ends as applied, snapshot or root)"
+        " takes nothing back. Nothing is raised that is not said, each case is counted, and none takes longer than"
         f" {1000 * SLOWEST:g} ms of CPU.",
     )
     parser.add_argument("--tokens", type=int, default=MILLION, help="how many tokens (default 1,000,000)")

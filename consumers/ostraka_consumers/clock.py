@@ -1,7 +1,8 @@
 """Clocks are handed in, so that tests own the time."""
 
 import time
-from typing import Protocol
+from collections.abc import Callable
+from typing import Final, Protocol
 
 from .trust.instant import Instant
 
@@ -16,12 +17,25 @@ class Clock(Protocol):
         ...
 
 
+def _counting_sleep() -> Callable[[], float]:
+    """The monotonic clock that goes on while the machine is suspended, where there is one.
+
+    After a suspension the other one, and until somebody sets it the wall clock, may say that no time has passed; then
+    news that waited somewhere for as long would look young.
+    """
+    boot = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic if boot is None else lambda: time.clock_gettime(boot)
+
+
+_monotonic: Final = _counting_sleep()
+
+
 class SystemClock:
     """The machine's clocks."""
 
     def now(self) -> Instant:
         """Both clocks, read together."""
-        return Instant(time.time(), time.monotonic())
+        return Instant(time.time(), _monotonic())
 
 
 class ManualClock:

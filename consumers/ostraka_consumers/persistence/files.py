@@ -1,5 +1,6 @@
 """Whole files: replaced whole or not at all, and durably."""
 
+import errno
 import os
 import stat
 from collections.abc import Iterable
@@ -33,9 +34,13 @@ def open_to_write(path: Path, *, empty: bool = False) -> int:
     """A descriptor for a file that is made if it is not there; only this user can read it.
 
     Raises:
-        OSError
+        OSError: also if what is there is no regular file.
     """
-    return os.open(path, os.O_WRONLY | os.O_CREAT | _OURS | (os.O_TRUNC if empty else 0), _MODE)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | _OURS | _AT_ONCE | (os.O_TRUNC if empty else 0), _MODE)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.ENXIO, "not a regular file")
+    return descriptor
 
 
 def write_all(descriptor: int, data: bytes) -> None:

@@ -9,8 +9,7 @@ import math
 import os
 import time
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
@@ -24,6 +23,7 @@ from ostraka_schemas.records import Position
 
 from .replay import Extent, Replay
 from .store import Reader, Store
+from .worker import Worker
 
 _log: Final = logging.getLogger("ostraka.verifier")
 _P = ParamSpec("_P")
@@ -81,7 +81,7 @@ class Keeper:
         except TypeError as error:
             raise ConfigurationError("the state directory is given as a path") from error
         self._clock: Final = clock
-        self._thread: ThreadPoolExecutor | None = None
+        self._thread: Worker | None = None
         self._task: asyncio.Task[None] | None = None
         self._queue: deque[Taken] = deque()
         self._queued_bytes = 0
@@ -139,21 +139,14 @@ class Keeper:
         """
         if self._thread is not None:
             raise ConfigurationError("the verifier is running already")
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ostraka state")
+        self._thread = Worker("ostraka state")
         self._wake = asyncio.Event()  # each life may have an event loop of its own
         try:
-            await self._begin()
-            sink.report("reading")
-            try:
-                self._noted = await self._soon(self._store.read_position)
-            except OSError as error:
-                self._failed(error)
-            try:
-                extent = await self._read_back(sink)
-                sink.report(f"read, up to {extent.tail}" if extent.tail else "read: no records")
-            except OSError as error:
-                self._failed(error)
-                sink.report("cannot be read")
+            await self._begin(sink)
+        except TimeoutError as error:
+            # What else would be asked for comes after what is not answered.
+            self._failed(error)
+            sink.report("cannot be read")
         except BaseException:
             await self.close()
             raise
@@ -161,11 +154,29 @@ class Keeper:
         self._task = asyncio.create_task(self._run(), name="ostraka state")
         return self._reached
 
-    async def _begin(self) -> None:
+    async def _begin(self, sink: FeedSink) -> None:
+        await self._unless_it_fails(self._soon(self._store.open))
+        sink.report("reading")
+        self._noted = await self._unless_it_fails(self._soon(self._store.read_position))
+        extent = await self._unless_it_fails(self._read_back(sink))
+        if extent is None:
+            sink.report("cannot be read")
+        else:
+            sink.report(f"read, up to {extent.tail}" if extent.tail else "read: no records")
+
+    async def _unless_it_fails(self, work: Awaitable[_T]) -> _T | None:
+        """What comes of it; ``None`` if the disk fails.
+
+        Raises:
+            TimeoutError: the disk does not answer.
+        """
         try:
-            await self._soon(self._store.open)
+            return await work
+        except TimeoutError:
+            raise
         except OSError as error:
             self._failed(error)
+            return None
 
     async def _read_back(self, sink: FeedSink) -> Extent:
         def deliver(raw: bytes) -> Receipt:
@@ -194,15 +205,17 @@ class Keeper:
     async def close(self) -> None:
         """Write down what waits, within bounds, and let go of the directory. May be called twice."""
         task, self._task = self._task, None
+        thread, self._thread = self._thread, None
         if task is not None:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-        thread, self._thread = self._thread, None
         if thread is None:
             return
+        # Before anything is awaited: the directory is let go of even if whoever closes is cancelled.
         batch = list(self._queue)
         last = asyncio.wrap_future(thread.submit(self._finish, batch, self._reached))
-        thread.shutdown(wait=False)
+        thread.end()
+        if task is not None:
+            await asyncio.gather(task, return_exceptions=True)
         # Not cancelled when the time is up: the lock is let go of even then, once the disk answers.
         done, _ = await asyncio.wait({last}, timeout=limits.STATE_ANSWER_MAX)
         if not done:

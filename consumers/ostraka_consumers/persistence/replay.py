@@ -61,6 +61,7 @@ class Replay:
         extent = await self._journal(journal, base)
         while self._roots:
             self._raw_deliver(self._roots.popleft())
+            await asyncio.sleep(0)
         return extent
 
     async def _snapshot(self, batches: Batches) -> Position | None:

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -149,7 +150,69 @@ async def test_a_start_does_not_wait_for_a_disk_that_hangs(
     async with living(story.issuer, tmp_path, story.raws) as verifier:
         decides(verifier, story)
         assert verifier.status.sources["state directory"].state == "cannot be read"
+        # What would come after it is not waited for as well.
+        assert verifier.status.to_dict()["persisted"]["failures"] == 1
     answer.set()
+
+
+@pytest.mark.parametrize("name", ["lock", "roots.new", "position.new", "snapshot.new", "journal"])
+@pytest.mark.parametrize("read", [False, True])
+async def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(
+    story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, read: bool
+) -> None:
+    monkeypatch.setattr(limits, "STATE_RETRY_MIN", 0.01)
+    monkeypatch.setattr(limits, "STATE_SYNC_EVERY", 0.05)
+    os.mkfifo(tmp_path / name)
+    reader = os.open(tmp_path / name, os.O_RDONLY | os.O_NONBLOCK) if read else None
+    try:
+        async with living(story.issuer, tmp_path, story.raws) as verifier:
+            decides(verifier, story)
+            if name == "lock":
+                await until(lambda: verifier.status.to_dict()["persisted"]["failures"] > 1)
+            elif name != "journal":
+                await written(verifier)
+        trouble = verifier.status.to_dict()["persisted"]["trouble"]
+        assert trouble != "the disk does not answer"
+    finally:
+        if reader is not None:
+            os.close(reader)
+
+
+HANGS = """
+import asyncio, sys, threading
+from pathlib import Path
+from ostraka_consumers import limits
+from ostraka_consumers.persistence.keeper import Keeper
+from ostraka_consumers.persistence.store import Store
+
+async def main():
+    limits.STATE_ANSWER_MAX = 0.05
+    Store.open = lambda self: threading.Event().wait()
+    keeper = Keeper(Path(sys.argv[1]))
+    class Sink:
+        position = None
+        def report(self, state): print(state, flush=True)
+    await keeper.open(Sink())
+    await keeper.close()
+
+asyncio.run(main())
+print("main has ended", flush=True)
+"""
+
+
+async def test_a_disk_that_hangs_keeps_no_process_from_ending(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", HANGS, str(tmp_path), stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(DEADLINE):
+            told, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert told.decode().split("\n") == ["cannot be read", "main has ended", ""]
+    assert process.returncode == 0
 
 
 async def test_what_waits_for_the_disk_is_bounded(

@@ -1,6 +1,7 @@
 """A restarted verifier knows what it knew, decides nothing before a heartbeat comes, and goes no further back."""
 
 import asyncio
+import contextlib
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +11,13 @@ import pytest
 
 from ostraka_consumers import ConfigurationError, NotReady, Revoked, Verifier
 from ostraka_consumers.persistence import frames
+from ostraka_consumers.persistence.lock import Lock
 from ostraka_schemas.jwk import SigningKey
 from ostraka_schemas.records import Position
 from tests.support.fake_issuer import FakeIssuer
 from tests.support.verifiers import ListSource
 
-from .lives import Story, essence, living, new_verifier, position, restored, written
+from .lives import DEADLINE, Story, essence, living, new_verifier, position, restored, written
 
 KINDS: dict[str, dict[str, Any]] = {
     "records": {},
@@ -245,6 +247,27 @@ async def test_a_verifier_may_be_stopped_and_started_again(tmp_path: Path) -> No
         await written(verifier)
         verifier.deliver(story.issuer.cut_subject("eve"))
     assert essence(await restored(story.issuer, tmp_path)) == essence(verifier)
+
+
+@pytest.mark.parametrize("turns", range(1, 12))
+async def test_a_stop_that_is_cancelled_lets_go_of_the_directory(tmp_path: Path, turns: int) -> None:
+    story = Story()
+    verifier = new_verifier(story.issuer, tmp_path, [*story.raws, story.issuer.heartbeat()])
+    await verifier.start()
+    stopping = asyncio.create_task(verifier.stop())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    stopping.cancel()
+    await asyncio.gather(stopping, return_exceptions=True)
+    free = Lock(tmp_path)
+    async with asyncio.timeout(DEADLINE):
+        while not free.is_held:
+            with contextlib.suppress(BlockingIOError):
+                free.take()
+            await asyncio.sleep(0.005)
+    free.release()
+    async with living(story.issuer, tmp_path) as again:
+        assert position(again) == story.issuer.head.position
 
 
 async def test_a_start_that_fails_lets_go_of_the_directory(tmp_path: Path) -> None:

@@ -113,6 +113,7 @@ def test_a_renewal_is_new_sign_publish(issuer: Place) -> None:
     assert "heartbeat every 5 s" in signed.err, "what is signed is shown first"
     published = issuer.good("root", "publish", "root-2.json", "--json").document
     assert (published["version"], published["epoch"], published["new_epoch"]) == (2, 1, False)
+    assert published["new_anchor"] is False
     shown = issuer.good("root", "show", "--json").document
     assert [version["version"] for version in shown["versions"]] == [1, 2]
     assert [version["position"] for version in shown["versions"]] == [None, None]
@@ -139,7 +140,10 @@ def test_two_of_three_with_keys_that_never_meet(issuer: Place, vault: Place, tmp
     assert [(quorum["version"], len(quorum["signed"])) for quorum in shown["quorums"]] == [(1, 1), (2, 1)]
     signed = other.good("root", "sign", str(draft), "--key", "c.pem")
     assert "2 of 2 that version 2 asks for" in signed.out
-    issuer.good("root", "publish", str(draft))
+    done = issuer.good("root", "publish", str(draft))
+    assert "from now on get the new" in done.out
+    assert "every older token" not in done.out
+    assert TrustAnchor.load(issuer.home / "anchor.json").root_threshold == 2
 
     # The first key is retired by the two others; the encrypted one needs its passphrase.
     first = json.loads((issuer.home / "anchor.json").read_text())["root_thumbprints"][0]

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from ostraka_consumers.anchor import TrustAnchor
-from ostraka_consumers.clock import ManualClock
+from ostraka_consumers.clock import ManualClock, SystemClock
+from ostraka_consumers.trust.core import TrustCore
 from ostraka_issuer.errors import Conflict, HomeError, KeyStoreError, SetupError
 from ostraka_issuer.feed.expiry import Calendar, warning
 from ostraka_issuer.feed.log import FeedLog, StoredRecord
@@ -31,6 +32,7 @@ from ostraka_schemas.limits import RECORD_MAX_BYTES
 from ostraka_schemas.records import GENESIS, Position, Record, read_payload
 from ostraka_schemas.root import (
     RootDocument,
+    RootRole,
     read_root_bytes,
     read_root_unverified,
     root_bytes,
@@ -41,6 +43,7 @@ from ostraka_schemas.root import (
 from tests.issuer.front import Desk, open_desk
 from tests.issuer.world import claims_of, new_settings
 from tests.support.ceremony import new_feed_key, publish_next, root_key_of, signed_next
+from tests.support.fake_issuer import FakeIssuer
 
 DAY = 24 * 3_600
 
@@ -254,6 +257,56 @@ async def test_two_of_three_and_a_root_key_that_leaves(tmp_path: Path) -> None:
     async with open_desk(tmp_path) as desk:
         await in_force(desk, 3)
         assert desk.issuer.verifier.verify((await desk.login("alice"))["access_token"]).allows("orders:read")
+
+
+async def test_fewer_root_keys_than_must_sign_mislead_no_newcomer(tmp_path: Path) -> None:
+    """Each makes a feed of its own, as it pleases. Whoever has the anchor of the home only must not follow it."""
+    settings = new_settings(tmp_path)
+    await create_home(settings)
+    second, third = SigningKey.generate("EdDSA"), SigningKey.generate("EdDSA")
+    home = Home(settings.home)
+    async with open_chain(settings) as chain:
+        first = root_key_of(chain)
+        assert TrustAnchor.load(home.anchor) == TrustAnchor(settings.issuer, (first.kid,))
+        await chain.publish(signed_next(chain, Changes(add=[second.public, third.public], threshold=2), [first, third]))
+    of_three = TrustAnchor.load(home.anchor)
+    assert of_three == TrustAnchor(settings.issuer, (first.kid, second.kid, third.kid), root_threshold=2)
+    async with open_chain(settings) as chain:
+        await chain.publish(signed_next(chain, Changes(remove=[third.kid]), [first, second]))
+    of_two = TrustAnchor.load(home.anchor)
+    assert of_two == TrustAnchor(settings.issuer, (first.kid, second.kid), root_threshold=2)
+    for keys in ([first], [second], [third], [second, third]):
+        assert not misled(of_two, keys)
+    for keys in ([first], [second], [third]):
+        assert not misled(of_three, keys)
+    # Two of the three are enough for the file of their time, also when one of them has left. Hence the new one.
+    assert misled(of_three, [second, third])
+    assert misled(of_two, [first, second])
+    # And it leads to the feed: the issuer's own verifier follows it, and one that has nothing but this file.
+    async with open_desk(tmp_path) as desk:
+        await in_force(desk, 3)
+        signed = [root.raw for root in roots_in(home.database)]
+        assert [follows(anchor, signed) for anchor in (of_three, of_two)] == [3, 3]
+
+
+def misled(anchor: TrustAnchor, keys: Sequence[SigningKey]) -> bool:
+    """Whether a verifier that knows this anchor believes a feed that these root keys sign, of a later epoch."""
+    thief = FakeIssuer(issuer=anchor.issuer, epoch=7)
+    role = RootRole(keys=[key.public.to_jwk() for key in keys], threshold=1)
+    thief.root = thief.root.model_copy(update={"root": role})
+    thief.signed_roots = [sign_root(thief.root, keys)]
+    core = TrustCore(anchor)
+    for raw in (*thief.root_files(), *thief.open(), thief.heartbeat()):
+        core.receive(raw, thief.clock.now())
+    return core.freshness(thief.clock.now()) == "fresh"
+
+
+def follows(anchor: TrustAnchor, signed: Sequence[bytes]) -> int:
+    """Which version a verifier arrives at that knows this anchor."""
+    core = TrustCore(anchor)
+    for raw in signed:
+        core.receive(raw, SystemClock().now())
+    return core.root_version
 
 
 async def test_a_chain_that_was_tampered_with_stops_the_issuer(tmp_path: Path) -> None:

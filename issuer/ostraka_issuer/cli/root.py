@@ -121,15 +121,18 @@ def publish(
             "epoch": done.document.epoch,
             "new_epoch": done.new_epoch,
             "txn": done.txn,
+            "new_anchor": done.new_anchor,
             "anchor": str(chain.home.anchor),
         }
 
     done = asyncio.run(work())
     text = Text.assemble((f"version {done['version']}", "bold"), " is committed; a running issuer takes it at once")
     if done["new_epoch"]:
+        text.append(f"\nepoch {done['epoch']}: every older token is refused, clients refresh theirs.")
+    if done["new_anchor"]:
         text.append(
-            f"\nepoch {done['epoch']}: every older token is refused, clients refresh theirs."
-            f"\nServices that are deployed from now on get the new {done['anchor']}"
+            f"\nServices that are deployed from now on get the new {done['anchor']}:"
+            "\nthe former one still trusts who could sign before"
         )
     Output(as_json).result(done, text)
 

@@ -36,11 +36,16 @@ from .review import still_needed
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A committed root document: its ``txn`` names it on the feed."""
+    """A committed root document: its ``txn`` names it on the feed.
+
+    Attributes:
+        new_anchor: the anchor of the home is another one than before.
+    """
 
     document: RootDocument
     txn: str
     new_epoch: bool
+    new_anchor: bool
 
 
 class Chain:
@@ -78,8 +83,8 @@ class Chain:
     async def publish(self, value: Mapping[str, Any], *, random_bytes: RandomBytes = secrets.token_bytes) -> Published:
         """Verify the next document and commit it, with the intent that brings it into the feed.
 
-        If it opens an epoch or changes who signs root documents, so does the anchor for services that are deployed from
-        now on.
+        If it opens an epoch, or changes the root keys or how many of them must sign, the anchor is renewed for services
+        that are deployed from now on.
 
         Raises:
             Conflict: it does not follow the newest one, is not signed by enough, or cannot work; the message says why.
@@ -101,9 +106,10 @@ class Chain:
                 raise Conflict(f"another version {document.version} was published at the same moment") from error
             raise
         new_epoch = document.epoch > self.newest.epoch
-        if new_epoch or document.root != self.newest.root:
+        new_anchor = new_epoch or document.root != self.newest.root
+        if new_anchor:
             await asyncio.to_thread(self._renew_anchor, document)
-        return Published(document, txn, new_epoch)
+        return Published(document, txn, new_epoch, new_anchor)
 
     def _verify(self, value: Mapping[str, Any], now: float) -> RootDocument:
         missing = None

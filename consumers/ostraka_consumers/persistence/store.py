@@ -1,8 +1,8 @@
 """Which bytes go into which file of the directory. Used by one thread at a time; it waits for the disk."""
 
 import errno
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby, islice
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -13,7 +13,7 @@ from ostraka_schemas import strict_json
 from ostraka_schemas.errors import MalformedError, WireError
 from ostraka_schemas.limits import ROOT_VERSIONS_MAX, SEQ_MAX
 from ostraka_schemas.records import Position
-from ostraka_schemas.root import read_root_bytes, read_root_unverified
+from ostraka_schemas.root import read_root_bytes, version_unverified
 
 from . import files, frames
 from .journal import Journal
@@ -40,6 +40,7 @@ class Store:
         self._records: Final = directory / "journal"
         self._journal: Final = Journal(self._records)
         self._lock: Final = Lock(directory)
+        self._known_roots: dict[int, bytes] | None = None
 
     # --- life --------------------------------------------------------------------------------------------------------
 
@@ -52,6 +53,7 @@ class Store:
         """
         if self._lock.is_held:
             return
+        self._known_roots = None
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock.take()
@@ -114,13 +116,19 @@ class Store:
         Raises:
             OSError: some of it is not written.
         """
-        for item in items:
+        for kind, row in groupby(items, lambda item: item.kind):
+            if kind is Kind.ROOT:
+                self._keep_roots([item.raws[0] for item in row])
+                continue
+            for item in row:
+                self._keep_one(item)
+
+    def _keep_one(self, item: Taken) -> None:
+        if item.position is not None:
             match item.kind:
-                case Kind.ROOT:
-                    self._keep_root(item.raws[0])
-                case Kind.SNAPSHOT if item.position is not None:
+                case Kind.SNAPSHOT:
                     self._keep_snapshot(item.raws, item.position)
-                case Kind.RECORD if item.position is not None:
+                case Kind.RECORD:
                     self._keep_record(item.raws[0], item.position)
 
     def note(self, position: Position) -> None:
@@ -140,16 +148,20 @@ class Store:
     def _write_position(self, position: Position) -> None:
         files.replace(self._position, frames.document(frames.POSITION, [strict_json.dumps(position._asdict())]))
 
-    def _keep_root(self, raw: bytes) -> None:
-        known = {version: kept for kept in self.read_roots() if (version := _version(kept)) is not None}
-        version = _version(raw)
-        if version is None or known.get(version) == raw:
-            return
-        # The newest ones: a verifier that knows none begins with whichever its anchor leads to.
-        newest = sorted({**known, version: raw}.items())[-ROOT_VERSIONS_MAX:]
-        files.replace(self._roots, frames.document(frames.ROOTS, [kept for _, kept in newest]))
-        if self.tail is not None and not self._journal.is_full:
-            self._journal.append(raw)
+    def _keep_roots(self, raws: Sequence[bytes]) -> None:
+        known = _by_version(self.read_roots()) if self._known_roots is None else self._known_roots
+        fresh = {version: raw for version, raw in _by_version(raws).items() if known.get(version) != raw}
+        if fresh:
+            # All at once, as the whole file is written each time. The newest: a verifier that knows none begins with
+            # whichever its anchor leads to.
+            known = dict(sorted({**known, **fresh}.items())[-ROOT_VERSIONS_MAX:])
+            self._known_roots = None  # what is there if this fails is to be seen
+            files.replace(self._roots, frames.document(frames.ROOTS, known.values()))
+        self._known_roots = known
+        if self.tail is not None:
+            for raw in fresh.values():
+                if not self._journal.is_full:
+                    self._journal.append(raw)
 
     def _keep_snapshot(self, raws: Sequence[bytes], position: Position) -> None:
         if self.tail is not None and position <= self.tail:
@@ -228,8 +240,12 @@ def _read_position(payload: bytes) -> Position | None:
     return Position(epoch, seq)
 
 
+def _by_version(raws: Iterable[bytes]) -> dict[int, bytes]:
+    return {version: raw for raw in raws if (version := _version(raw)) is not None}
+
+
 def _version(raw: bytes) -> int | None:
     try:
-        return read_root_unverified(read_root_bytes(raw)).version
+        return version_unverified(read_root_bytes(raw))
     except WireError:
         return None

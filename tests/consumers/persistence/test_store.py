@@ -2,18 +2,19 @@
 
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ostraka_consumers import limits
-from ostraka_consumers.persistence import frames
+from ostraka_consumers.persistence import files, frames
 from ostraka_consumers.persistence.store import Store
 from ostraka_consumers.trust.core import TrustCore
 from ostraka_consumers.trust.receipt import Kind, Taken
 from ostraka_schemas.records import Position
+from tests.support.fake_issuer import FakeIssuer
 
 from .calls import before_each, write_half
 from .lives import Story, essence, new_verifier, position, read_back
@@ -219,6 +220,41 @@ async def test_a_journal_is_bounded_in_bytes(tmp_path: Path, monkeypatch: pytest
     store.close()
     assert store.tail is None
     assert 3_000 <= most < 3_000 + limits.STATE_READ_BYTES
+
+
+async def test_root_documents_are_written_together_and_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issuer = FakeIssuer()
+    issuer.open()
+    for _ in range(30):
+        issuer.adopt_root(issuer.next_root())
+    raws = issuer.root_files()
+    taken = [Taken(Kind.ROOT, (raw,)) for raw in raws]
+    read, written = 0, 0
+    read_roots, replace = Store.read_roots, files.replace
+
+    def reading(store: Store) -> list[bytes]:
+        nonlocal read
+        read += 1
+        return read_roots(store)
+
+    def replacing(path: Path, pieces: Iterable[bytes]) -> None:
+        nonlocal written
+        written += 1
+        replace(path, pieces)
+
+    monkeypatch.setattr(Store, "read_roots", reading)
+    monkeypatch.setattr(files, "replace", replacing)
+    store = Store(tmp_path)
+    store.open()
+    store.keep(taken[:20])
+    for each in taken[20:]:
+        store.keep([each])
+    store.keep(taken)
+    assert (read, written) == (1, 1 + len(raws) - 20)
+    store.close()
+    assert read_roots(Store(tmp_path)) == raws
 
 
 async def test_the_position_only_grows(tmp_path: Path) -> None:

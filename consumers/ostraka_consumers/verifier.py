@@ -60,7 +60,8 @@ class Verifier:
         ready_timeout: seconds that ``start`` waits for the feed.
         remember: how many verified tokens to keep; 0 for none.
         state_directory: where to keep a copy of what is signed, for a faster start and so that a restarted verifier
-            asks for as much as it knew before. One verifier each. It needs no protection: nothing in it is believed.
+            asks for as much as it knew before. One verifier each. Nothing in it is believed; but who may
+            write to it can keep the verifier from becoming ready.
         jitter: picks the pause between 0 and its argument after which a source that broke is run again.
 
     Raises:
@@ -96,7 +97,7 @@ class Verifier:
         self.audiences: Final = audiences
         self._clock = clock or SystemClock()
         self._jitter: Final = jitter
-        self._keeper = None if state_directory is None else Keeper(state_directory)
+        self._keeper = None if state_directory is None else Keeper(state_directory, anchor)
         keep = None if self._keeper is None else self._keeper.offer
         self._core = TrustCore(anchor, max_staleness=max_staleness, keep=keep)
         self._reader = TokenReader(anchor.issuer, audiences)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
 from ostraka_consumers import limits
+from ostraka_consumers.anchor import TrustAnchor
 from ostraka_consumers.errors import ConfigurationError
 from ostraka_consumers.sources.base import FeedSink
 from ostraka_consumers.trust.freshness import newest
@@ -69,15 +70,22 @@ class Keeper:
     """The copy in one directory. ``open`` and ``close`` as often as one likes.
 
     Args:
+        anchor: of the verifier.
         clock: seconds, monotonic.
 
     Raises:
         ConfigurationError: the directory's name is no path.
     """
 
-    def __init__(self, directory: str | os.PathLike[str], *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        anchor: TrustAnchor | None = None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         try:
-            self._store: Final = Store(Path(directory))
+            self._store: Final = Store(Path(directory), anchor)
         except TypeError as error:
             raise ConfigurationError("the state directory is given as a path") from error
         self._clock: Final = clock

@@ -4,8 +4,9 @@ import errno
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
+from ostraka_consumers.anchor import TrustAnchor
 from ostraka_consumers.errors import ConfigurationError
 from ostraka_consumers.limits import STATE_READ_BYTES, STATE_READ_FRAMES
 from ostraka_consumers.trust.receipt import Kind, Taken
@@ -27,11 +28,14 @@ _DEPLOYED_WRONG: Final = frozenset(
 class Store:
     """The files of one state directory.
 
+    Args:
+        anchor: whose feed the position is one of. Without it, any position is good.
+
     Attributes:
         tail: how far the snapshot and the journal lead; ``None`` while they lead nowhere, and nothing is appended.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, anchor: TrustAnchor | None = None) -> None:
         self.directory: Final = directory
         self.tail: Position | None = None
         self._roots: Final = directory / "roots"
@@ -40,6 +44,7 @@ class Store:
         self._records: Final = directory / "journal"
         self._journal: Final = Journal(self._records)
         self._lock: Final = Lock(directory)
+        self._anchor: Final = anchor
         self._known_roots: dict[int, bytes] | None = None
 
     # --- life --------------------------------------------------------------------------------------------------------
@@ -77,14 +82,17 @@ class Store:
     # --- reading -----------------------------------------------------------------------------------------------------
 
     def read_position(self) -> Position | None:
-        """How far the feed was applied when that was last written down; ``None`` if that cannot be read.
+        """How far the feed was applied when that was last written down.
+
+        ``None`` if that cannot be read, or was a feed of another issuer, or of one of the same name that had none of
+        the root keys of this anchor: that position need never be reached.
 
         Raises:
             OSError
         """
         with Reader(self._position, frames.POSITION) as reader:
             found = reader.batch(1)
-        return _read_position(found[0].payload) if found else None
+        return _read_position(found[0].payload, self._anchor) if found else None
 
     def read_roots(self) -> list[bytes]:
         """The root documents, oldest first.
@@ -146,7 +154,10 @@ class Store:
             self._write_position(position)
 
     def _write_position(self, position: Position) -> None:
-        files.replace(self._position, frames.document(frames.POSITION, [strict_json.dumps(position._asdict())]))
+        content: dict[str, Any] = position._asdict()
+        if self._anchor is not None:
+            content |= {"issuer": self._anchor.issuer, "root_thumbprints": list(self._anchor.root_thumbprints)}
+        files.replace(self._position, frames.document(frames.POSITION, [strict_json.dumps(content)]))
 
     def _keep_roots(self, raws: Sequence[bytes]) -> None:
         known = _by_version(self.read_roots()) if self._known_roots is None else self._known_roots
@@ -229,15 +240,27 @@ class Reader:
         self.close()
 
 
-def _read_position(payload: bytes) -> Position | None:
+def _read_position(payload: bytes, anchor: TrustAnchor | None) -> Position | None:
     try:
         value = strict_json.loads_object(payload)
     except MalformedError:
+        return None
+    if anchor is not None and not _is_of(value, anchor):
         return None
     epoch, seq = value.get("epoch"), value.get("seq")
     if type(epoch) is not int or type(seq) is not int or not (0 < epoch <= SEQ_MAX and 0 <= seq <= SEQ_MAX):
         return None
     return Position(epoch, seq)
+
+
+def _is_of(value: dict[str, Any], anchor: TrustAnchor) -> bool:
+    thumbprints = value.get("root_thumbprints")
+    # One of the root keys is enough: when some are exchanged, the feed is still the same.
+    return (
+        value.get("issuer") == anchor.issuer
+        and isinstance(thumbprints, list)
+        and any(thumbprint in thumbprints for thumbprint in anchor.root_thumbprints)
+    )
 
 
 def _by_version(raws: Iterable[bytes]) -> dict[int, bytes]:

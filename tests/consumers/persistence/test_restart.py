@@ -12,6 +12,7 @@ import pytest
 from ostraka_consumers import ConfigurationError, NotReady, Revoked, Verifier
 from ostraka_consumers.persistence import frames
 from ostraka_consumers.persistence.lock import Lock
+from ostraka_consumers.persistence.store import Store
 from ostraka_schemas.jwk import SigningKey
 from ostraka_schemas.records import Position
 from tests.support.fake_issuer import FakeIssuer
@@ -213,11 +214,26 @@ async def test_the_copy_of_another_issuer_is_of_no_use(tmp_path: Path) -> None:
     directory, story, other = tmp_path / "state", Story(), FakeIssuer()
     async with living(story.issuer, directory, story.raws):
         pass
-    (directory / "position").unlink()
-    async with living(other, directory, other.open()) as verifier:
+    # It had come further than the other one is, and that need not be reached.
+    assert len(story.issuer.records) > len(other.open())
+    async with living(other, directory, other.records) as verifier:
         assert verifier.core.keys.keys[0].key.kid == other.token_key.public.kid
         known = essence(verifier)
     assert essence(await restored(other, directory)) == known
+
+
+async def test_the_position_is_that_of_a_feed_as_long_as_one_of_its_root_keys_is_there(tmp_path: Path) -> None:
+    directory, story = tmp_path / "state", Story()
+    async with living(story.issuer, directory, story.raws):
+        pass
+    first, other = story.issuer.anchor, SigningKey.generate("EdDSA").public.kid
+    for anchor, known in [
+        (first, story.issuer.head.position),
+        (replace(first, root_thumbprints=(other, *first.root_thumbprints)), story.issuer.head.position),
+        (replace(first, root_thumbprints=(other,)), None),
+        (replace(first, issuer="https://another.example"), None),
+    ]:
+        assert Store(directory, anchor).read_position() == known
 
 
 # --- one process, one directory --------------------------------------------------------------------------------------

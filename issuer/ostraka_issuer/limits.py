@@ -239,6 +239,10 @@ FEED_TOPIC_ATTEMPTS: Final = 20
 FEED_TOPIC_PAUSE: Final = 0.05
 """A topic just made is not described by every broker at once; on the embedded one a client may remake a deleted one."""
 
+FEED_CHECK_HOLD: Final = 20.0
+"""The first heartbeat over HTTP waits so long for the comparison with the topic, where a broker answers: an older copy
+of the database is to vouch for nothing. A third of what verifiers bear without news: no broker may keep it back."""
+
 FEED_CHECK_PAGE: Final = 500
 FEED_CHECK_SILENCE: Final = 5.0
 """Records of the topic compared in one go (a few ms), and how long the broker may be silent while it is read."""

@@ -61,6 +61,7 @@ class Publisher:
         marks: remembers what is published.
         voices: tells whose words in the topic are ours.
         settings: which broker and topic.
+        looked: called whenever the topic was compared with the database, or could not be.
         connected: called when a session begins to send: verifiers were without news.
         random: chance for the pauses.
         make: makes producers; for tests.
@@ -80,6 +81,7 @@ class Publisher:
         voices: Callable[[], Awaitable[Voices]],
         settings: IssuerSettings,
         *,
+        looked: Callable[[], None],
         connected: Callable[[], None],
         random: Random,
         make: MakeProducer = make_producer,
@@ -89,6 +91,7 @@ class Publisher:
         self._marks = marks
         self._voices = voices
         self._settings = settings
+        self._looked = looked
         self._connected = connected
         self._backoff = new_backoff(random)
         self._make = make
@@ -133,6 +136,7 @@ class Publisher:
             await asyncio.sleep(self._backoff.pause())
 
     def _interrupted(self, reason: str, unexpected: Exception | None = None) -> None:
+        self._looked()
         known = unexpected is None or isinstance(unexpected, (KafkaError, OSError, TimeoutError, FeedError))
         if reason != self.doing.removeprefix("waiting: "):
             logger.warning("not publishing: %s", reason, exc_info=None if known else unexpected)
@@ -154,6 +158,7 @@ class Publisher:
     async def _session(self) -> None:
         await ensure_topic(self._settings)
         findings = await self._look()
+        self._looked()
         await self._begin(findings)
         producer = self._make(self._settings)
         deliveries = Deliveries(findings.end, self._marks.note)

@@ -14,7 +14,7 @@ from ostraka_schemas.records import Head, Position
 from ostraka_schemas.root import RootDocument
 
 from ..errors import FeedAheadError, FeedDown, StoreUnavailable
-from ..limits import FEED_HEAD_START, FEED_PROMPT, FEED_RECENT_BYTES, FEED_RECENT_RECORDS
+from ..limits import FEED_CHECK_HOLD, FEED_HEAD_START, FEED_PROMPT, FEED_RECENT_BYTES, FEED_RECENT_RECORDS
 from ..settings import IssuerSettings
 from ..store import Store
 from .channel import Channel
@@ -108,6 +108,7 @@ class FeedRole:
             self._marks,
             self._voices,
             settings,
+            looked=self._speak,
             connected=self._heart.beat_now,
             random=random,
         )
@@ -117,6 +118,8 @@ class FeedRole:
         self._head: Head | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
+        self._silent = True
+        self._unspoken: Beat | None = None
 
     @property
     def regime(self) -> Regime:
@@ -268,6 +271,7 @@ class FeedRole:
         return alarms
 
     async def _run(self) -> None:
+        held = asyncio.get_running_loop().call_later(FEED_CHECK_HOLD, self._speak)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._sequencer.run(), name="ostraka-sequencer")
@@ -279,6 +283,7 @@ class FeedRole:
             logger.critical("the feed has ended", exc_info=group.exceptions[0])
             raise group.exceptions[0] from None
         finally:
+            held.cancel()
             self._store.companion = None
             self._places.end(FeedDown("the feed has ended"))
 
@@ -319,7 +324,17 @@ class FeedRole:
     def _beaten(self, beat: Beat) -> None:
         self._followers.push_beat(beat)
         self._nearby.push_beat(beat)
-        self._channel.push_beat(beat)
+        # Kafka is sent nothing before the topic was looked at. Whoever reads over HTTP is to hear no more than that.
+        if self._silent:
+            self._unspoken = beat
+        else:
+            self._channel.push_beat(beat)
+
+    def _speak(self) -> None:
+        self._silent = False
+        if self._unspoken is not None:
+            self._channel.push_beat(self._unspoken)
+            self._unspoken = None
 
     def _refused(self, intent: WaitingIntent, reason: str) -> None:
         self._places.refuse(intent.txn, reason)

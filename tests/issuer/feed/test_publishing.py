@@ -152,8 +152,46 @@ async def test_a_topic_ahead_of_the_database_ends_the_feed(store: Store, setting
     with pytest.raises(FeedAheadError):
         await role.position_of("a", 1)
     assert "older copy" in (await role.state()).alarms[0]
+    # Nor has anybody heard over HTTP that this copy is all there is.
+    assert role.channel.beat is None
     await role.stop()
     assert await values(settings) == before
+
+
+async def test_nobody_outside_hears_a_heartbeat_before_the_topic_was_looked_at(
+    store: Store, settings: IssuerSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await commit(store, "a")
+    going, result = asyncio.Event(), OSError("no broker answers")
+
+    async def slowly(_: IssuerSettings) -> None:
+        await going.wait()
+        raise result
+
+    monkeypatch.setattr("ostraka_issuer.feed.publisher.ensure_topic", slowly)
+    async with FeedRole(store, KEY, settings) as role:
+        inside = role._nearby.open()
+        async with asyncio.timeout(30):
+            while (await inside.take()).beat is None:
+                continue
+        assert role.channel.beat is None
+        going.set()
+        # Whoever has no broker at all is not kept waiting, and what is held back is not lost.
+        assert await until(lambda: role.channel.beat)
+
+
+async def test_no_broker_keeps_the_first_heartbeat_back_for_long(
+    store: Store, settings: IssuerSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await commit(store, "a")
+
+    async def never(_: IssuerSettings) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("ostraka_issuer.feed.publisher.ensure_topic", never)
+    monkeypatch.setattr("ostraka_issuer.feed.role.FEED_CHECK_HOLD", 0.2)
+    async with FeedRole(store, KEY, settings) as role:
+        assert await until(lambda: role.channel.beat)
 
 
 async def test_a_topic_that_is_deleted_and_made_again_is_filled_again(store: Store, settings: IssuerSettings) -> None:

@@ -154,7 +154,7 @@ async def test_only_rubbish_is_no_failure(topics: Topics, sink: SnapshotSink) ->
 async def test_the_largest_parts_fit(topics: Topics, issuer: FakeIssuer, sink: SnapshotSink) -> None:
     body = issuer.payload(
         {"urn:ostraka:event:snapshot": {"part": 1, "parts": 1, "state": {"filling": "x" * 195_000}}},
-        feed={"epoch": 1, "seq": 2, "hash": "x"},
+        feed={"epoch": 1, "seq": 2, "hash": "A" * 43},
     )
     part = issuer.sign_payload(body)
     assert 260_000 < len(part) <= 262_144

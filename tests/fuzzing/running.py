@@ -39,18 +39,20 @@ def jobs(target: str, seed: int, cases: int) -> list[Job]:
 
 def do(job: Job) -> tuple[Job, Verdicts]:
     """Run one batch."""
-    with _silent():
+    with _undisturbed():
         return job, TARGETS[job.target].run(job.seed, job.number, job.cases)
 
 
 @contextmanager
-def _silent() -> Iterator[None]:
-    # Alarms are what many cases are made for.
+def _undisturbed() -> Iterator[None]:
+    # Alarms are what many cases are made for. And who is timed is not to pay for the garbage of the whole process.
     logger = logging.getLogger("ostraka.verifier")
     before, logger.disabled = logger.disabled, True
+    gc.freeze()
     try:
         yield
     finally:
+        gc.unfreeze()
         logger.disabled = before
 
 
@@ -64,7 +66,7 @@ def run(todo: list[Job], *, processes: int | None = None) -> Iterator[tuple[Job,
     if count <= 1 or len(todo) <= 1:
         yield from map(do, todo)
         return
-    with multiprocessing.get_context("spawn").Pool(count, initializer=gc.freeze) as pool:
+    with multiprocessing.get_context("spawn").Pool(count) as pool:
         yield from pool.imap_unordered(do, todo)
 
 
@@ -78,7 +80,7 @@ def replay(case: str) -> Verdicts:
     if target not in TARGETS or len(numbers) != 3 or not all(number.isdecimal() for number in numbers):
         raise ValueError(f"a case is written TARGET:SEED:BATCH:CASE, TARGET being one of {', '.join(TARGETS)}")
     seed, number, index = map(int, numbers)
-    with _silent():
+    with _undisturbed():
         verdicts = TARGETS[target].run(seed, number, index + 1)
     verdicts.findings = [finding for finding in verdicts.findings if finding.case == case]
     return verdicts

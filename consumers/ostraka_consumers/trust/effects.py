@@ -147,7 +147,8 @@ class TrustState:
     def _deny_one(self, subject: SubjectIdentifier, event: TokenRevoked, latest: float) -> Alarm | None:
         if not isinstance(subject, JwtId):
             return Alarm.DEFECTIVE
-        self._deny(subject.jti, event.exp, latest)
+        # Not until ``exp``: whoever revokes one token may not have it, and then the issuer's clock has made that up.
+        self._deny(subject.jti, max(event.exp, int(latest)), latest)
         return None
 
     def _deny(self, jti: str, exp: int, latest: float) -> None:

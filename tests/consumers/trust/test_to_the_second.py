@@ -63,9 +63,23 @@ def test_a_revocation_that_comes_after_its_tokens_end_is_kept_only_if_that_end_i
     over: int, kept: int
 ) -> None:
     fed = Fed()
-    fed.take(fed.issuer.revoke_token("t", fed.issuer.now - CLOCK_TOLERANCE - over))
+    fed.take(fed.issuer.revoke_tokens(("t", fed.issuer.now - CLOCK_TOLERANCE - over)))
     assert fed.core.state is not None
     assert len(fed.core.state.denied) == kept
+
+
+def test_a_single_revocation_is_kept_as_long_as_any_token_lives_whatever_end_it_names() -> None:
+    fed = Fed()
+    token = fed.genuine(jti="t")
+    fed.take(fed.issuer.revoke_token("t", fed.issuer.now - 3_600))  # made up by a clock that is an hour behind
+    fed.issuer.clock.advance(token.claims.exp - fed.issuer.now)
+    fed.beat()
+    with pytest.raises(Revoked):
+        fed.core.check_revocation(token)
+    fed.issuer.clock.advance(1_000)
+    fed.beat()
+    assert fed.core.state is not None
+    assert len(fed.core.state.denied) == 0
 
 
 def test_whoever_is_cut_off_is_named() -> None:

@@ -39,21 +39,31 @@ def jobs(target: str, seed: int, cases: int) -> list[Job]:
 
 def do(job: Job) -> tuple[Job, Verdicts]:
     """Run one batch."""
-    with _undisturbed():
+    gc.collect()  # what the batch before has left behind is not to be paid for by this one
+    with _silent():
         return job, TARGETS[job.target].run(job.seed, job.number, job.cases)
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
-    # Alarms are what many cases are made for. And who is timed is not to pay for the garbage of the whole process.
+def _silent() -> Iterator[None]:
+    # Alarms are what many cases are made for.
     logger = logging.getLogger("ostraka.verifier")
     before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    # Nor for the garbage of whoever runs this.
+    gc.collect()
     gc.freeze()
     try:
         yield
     finally:
         gc.unfreeze()
-        logger.disabled = before
 
 
 def run(todo: list[Job], *, processes: int | None = None) -> Iterator[tuple[Job, Verdicts]]:
@@ -64,9 +74,10 @@ def run(todo: list[Job], *, processes: int | None = None) -> Iterator[tuple[Job,
     """
     count = len(os.sched_getaffinity(0)) if processes is None else processes
     if count <= 1 or len(todo) <= 1:
-        yield from map(do, todo)
+        with _alone():
+            yield from map(do, todo)
         return
-    with multiprocessing.get_context("spawn").Pool(count) as pool:
+    with multiprocessing.get_context("spawn").Pool(count, initializer=gc.freeze) as pool:
         yield from pool.imap_unordered(do, todo)
 
 
@@ -80,7 +91,7 @@ def replay(case: str) -> Verdicts:
     if target not in TARGETS or len(numbers) != 3 or not all(number.isdecimal() for number in numbers):
         raise ValueError(f"a case is written TARGET:SEED:BATCH:CASE, TARGET being one of {', '.join(TARGETS)}")
     seed, number, index = map(int, numbers)
-    with _undisturbed():
+    with _alone(), _silent():
         verdicts = TARGETS[target].run(seed, number, index + 1)
     verdicts.findings = [finding for finding in verdicts.findings if finding.case == case]
     return verdicts

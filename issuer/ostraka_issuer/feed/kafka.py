@@ -8,7 +8,6 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
 from ostraka_consumers.sources._aiokafka import forbid_topic_creation
-from ostraka_consumers.sources._aiokafka_bounds import pass_over_compressed
 from ostraka_schemas.limits import RECORD_MAX_BYTES
 
 from ..limits import KAFKA_REQUEST
@@ -56,7 +55,6 @@ def make_consumer(settings: IssuerSettings) -> AIOKafkaConsumer:
         **settings.kafka_options(),
     )
     forbid_topic_creation(consumer)
-    pass_over_compressed(consumer)
     return consumer
 
 

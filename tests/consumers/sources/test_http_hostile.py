@@ -40,20 +40,6 @@ from tests.support.fake_issuer import FakeIssuer
 CHUNKED = ("transfer-encoding", "chunked")
 
 
-@pytest_asyncio.fixture
-async def server() -> AsyncIterator[FeedServer]:
-    issuer = FakeIssuer()
-    issuer.open()
-    async with serving(issuer) as server:
-        await server.beat()
-        yield server
-
-
-@pytest.fixture
-def sink(server: FeedServer) -> KnowingSink:
-    return KnowingSink(server)
-
-
 def source_of(server: FeedServer) -> HttpSource:
     return HttpSource(server.url, timing=replace(BRISK, answer_max=0.3, snapshot_max=0.5, poll_max=0.5))
 

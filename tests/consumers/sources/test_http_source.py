@@ -4,11 +4,9 @@ import asyncio
 import contextlib
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
-import pytest_asyncio
 
 from ostraka_consumers.errors import ConfigurationError
 from ostraka_consumers.sources import HttpSource
@@ -21,27 +19,11 @@ from tests.consumers.sources.feed_server import (
     Request,
     answers,
     head_of,
-    serving,
     sse,
     whole,
 )
 from tests.consumers.sources.knowing import BRISK, KnowingSink, running
 from tests.consumers.sources.recording import eventually
-from tests.support.fake_issuer import FakeIssuer
-
-
-@pytest_asyncio.fixture
-async def server() -> AsyncIterator[FeedServer]:
-    issuer = FakeIssuer()
-    issuer.open()
-    async with serving(issuer) as server:
-        await server.beat()
-        yield server
-
-
-@pytest.fixture
-def sink(server: FeedServer) -> KnowingSink:
-    return KnowingSink(server)
 
 
 def source_of(server: FeedServer, timing: HttpTiming = BRISK) -> HttpSource:
@@ -248,7 +230,7 @@ async def test_root_documents_that_the_anchor_does_not_lead_to_are_passed_over(
     async with running(source_of(server), sink):
         await sink.has(2)
     assert sink.root_version == 3
-    assert len(server.asked("/feed/root/4")) == 1
+    assert len(server.asked(f"/feed/root/{sink.root_version + 1}")) == 1
 
 
 async def test_a_root_document_that_is_not_adopted_ends_the_walk(server: FeedServer, sink: KnowingSink) -> None:

@@ -81,7 +81,12 @@ class Channel:
         self.news.ring()
 
     def push_beat(self, beat: Beat) -> None:
-        """Tell of a heartbeat. It is shown when the records that it vouches for are here."""
+        """Tell of a heartbeat. It is shown when the records that it vouches for are here.
+
+        Two of one second and one head are the same bytes, and are no news.
+        """
+        if self._beat is not None and self._beat.raw == beat.raw:
+            return
         self._next_beat = beat
         if self._show_beat():
             self.news.ring()

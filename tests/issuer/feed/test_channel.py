@@ -284,6 +284,21 @@ async def test_a_heartbeat_is_shown_when_its_records_are_here() -> None:
     assert channel.beat_frame == beat_frame(beat(3))
 
 
+async def test_the_same_heartbeat_again_is_no_news() -> None:
+    channel = Channel(Database().read)
+    channel.push([record(1)])
+    channel.push_beat(beat(1))
+    frame = channel.beat_frame
+    waiting = asyncio.create_task(channel.news.wait())
+    await asyncio.sleep(0)
+    channel.push_beat(beat(1))
+    assert channel.beat_frame is frame
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    channel.push_beat(beat(1)._replace(raw=b"a later one"))
+    await asyncio.wait_for(waiting, 30)
+
+
 async def test_it_begins_with_what_the_database_has(store: Store) -> None:
     await commit(store, *(f"t{number}" for number in range(600)))
     await new_sequencer(store).settle()

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, Text, bindparam, select, type_coerce, update
+from sqlalchemy import Connection, Text, bindparam, cast, select, update
 
 from ostraka_schemas import strict_json
 from ostraka_schemas.errors import MalformedError
@@ -33,7 +33,7 @@ def waiting(connection: Connection, *, but: Collection[int], limit: int) -> list
     """The oldest ``limit`` intents without a place in the feed, in commit order, except those with an id in ``but``."""
     # As text, not as JSON: one unreadable row must not make the whole batch unreadable.
     query = (
-        select(_T.id, _T.txn, _T.event_uri, type_coerce(_T.subject, Text), type_coerce(_T.event, Text))
+        select(_T.id, _T.txn, _T.event_uri, cast(_T.subject, Text), cast(_T.event, Text))
         .where(_T.seq.is_(None))
         .order_by(_T.id)
         .limit(limit)
@@ -46,7 +46,7 @@ def waiting(connection: Connection, *, but: Collection[int], limit: int) -> list
 def newest_placed(connection: Connection, uri: str) -> WaitingIntent | None:
     """The newest intent of one kind that has its place in the feed."""
     query = (
-        select(_T.id, _T.txn, _T.event_uri, type_coerce(_T.subject, Text), type_coerce(_T.event, Text))
+        select(_T.id, _T.txn, _T.event_uri, cast(_T.subject, Text), cast(_T.event, Text))
         .where(_T.event_uri == uri, _T.seq.is_not(None))
         .order_by(_T.id.desc())
         .limit(1)

@@ -8,6 +8,8 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+BIG = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
 
 def upgrade() -> None:
     """Take the step."""
@@ -35,10 +37,10 @@ def upgrade() -> None:
         sa.Column("user_id", sa.Text, sa.ForeignKey("users.id"), nullable=False),
         sa.Column("client_id", sa.Text, nullable=False),
         sa.Column("audience", sa.JSON, nullable=False),
-        sa.Column("auth_time", sa.Integer, nullable=False),
+        sa.Column("auth_time", BIG, nullable=False),
         sa.Column("created_at", sa.Double, nullable=False),
         sa.Column("used_at", sa.Double, nullable=False),
-        sa.Column("generation", sa.Integer, nullable=False, comment="of the one refresh token that is good"),
+        sa.Column("generation", BIG, nullable=False, comment="of the one refresh token that is good"),
         sa.Column("rotated_at", sa.Double, nullable=False),
         sa.Column("ended_at", sa.Double),
         sa.Column("end_reason", sa.Text),
@@ -52,21 +54,21 @@ def upgrade() -> None:
         sa.Column("state", sa.Text, nullable=False),
         sa.Column("state_at", sa.Double, nullable=False, comment="since when"),
         sa.Column("state_txn", sa.Text, nullable=False, comment="intent that announces the state"),
-        sa.Column("nbf", sa.Integer, nullable=False),
-        sa.Column("exp", sa.Integer, nullable=False),
-        sa.Column("max_token_lifetime", sa.Integer, nullable=False),
+        sa.Column("nbf", BIG, nullable=False),
+        sa.Column("exp", BIG, nullable=False),
+        sa.Column("max_token_lifetime", BIG, nullable=False),
         sa.Column("created_at", sa.Double, nullable=False),
         sa.Column("jwk", sa.JSON, nullable=False),
     )
     op.create_table(
         "intents",
-        sa.Column("id", sa.Integer, primary_key=True, autoincrement=True, comment="order of commit"),
+        sa.Column("id", BIG, primary_key=True, autoincrement=True, comment="order of commit"),
         sa.Column("txn", sa.Text, nullable=False, unique=True),
         sa.Column("subject", sa.JSON, nullable=False),
         sa.Column("event_uri", sa.Text, nullable=False),
         sa.Column("event", sa.JSON, nullable=False),
         sa.Column("committed_at", sa.Double, nullable=False),
-        sa.Column("seq", sa.Integer, comment="place in the feed, once it has one"),
+        sa.Column("seq", BIG, comment="place in the feed, once it has one"),
         sqlite_autoincrement=True,
     )
     op.create_index(
@@ -78,8 +80,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "feed_records",
-        sa.Column("epoch", sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column("seq", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("epoch", BIG, primary_key=True, autoincrement=False),
+        sa.Column("seq", BIG, primary_key=True, autoincrement=False),
         sa.Column("hash", sa.LargeBinary, nullable=False),
         sa.Column("raw", sa.LargeBinary, nullable=False),
         sa.Column("txn", sa.Text, nullable=False),

@@ -15,19 +15,21 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
+BIG = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
 
 def upgrade() -> None:
     """Take the step."""
     table = op.create_table(
         "root_documents",
-        sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("version", BIG, primary_key=True, autoincrement=False),
         sa.Column("raw", sa.LargeBinary, nullable=False, comment="signed, as it travels"),
         sa.Column("txn", sa.Text, nullable=False, unique=True, comment="intent that brings it into the feed"),
-        sa.Column("epoch", sa.Integer, comment="place in the feed, once it has one"),
-        sa.Column("seq", sa.Integer),
+        sa.Column("epoch", BIG, comment="place in the feed, once it has one"),
+        sa.Column("seq", BIG),
     )
     query = sa.text(
-        "SELECT intents.txn, intents.event, feed_records.epoch, feed_records.seq FROM intents "
+        "SELECT intents.txn, CAST(intents.event AS TEXT), feed_records.epoch, feed_records.seq FROM intents "
         "LEFT JOIN feed_records ON feed_records.txn = intents.txn WHERE intents.event_uri = :uri"
     )
     rows = op.get_bind().execute(query, {"uri": RootPublished.uri}).all()

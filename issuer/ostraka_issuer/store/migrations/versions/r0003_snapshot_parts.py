@@ -8,12 +8,14 @@ down_revision = "0002"
 branch_labels = None
 depends_on = None
 
+BIG = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
 
 def upgrade() -> None:
     """Take the step."""
     op.create_table(
         "snapshot_parts",
-        sa.Column("part", sa.Integer, primary_key=True, autoincrement=False, comment="counts from 1"),
+        sa.Column("part", BIG, primary_key=True, autoincrement=False, comment="counts from 1"),
         sa.Column("raw", sa.LargeBinary, nullable=False, comment="signed, as it travels"),
     )
 

@@ -34,6 +34,14 @@ HASHING_QUEUE: Final = 32
 GRANTED_TEXT_MAX: Final = 4_096
 """Characters of all permissions of one user: they travel in every token, and a token has 8 KiB."""
 
+# --- accounts --------------------------------------------------------------------------------------------------------
+
+CLIENT_KEYS_MAX: Final = 8
+"""Keys of one client: one in use, its successor, and those of a few instances."""
+
+CLIENT_SECRET_MAX_CHARS: Final = 128
+"""Ours have 43. Whoever presents more presents something else, and is not hashed at length."""
+
 # --- sessions --------------------------------------------------------------------------------------------------------
 
 REFRESH_GRACE: Final = 10.0
@@ -113,6 +121,10 @@ HTTP_HEAD_MAX_BYTES: Final = 16 * 1024
 HTTP_KEEP_ALIVE: Final = 5
 """A connection is kept so long after an answer."""
 
+HTTP_GRACE: Final = 5
+"""On a clean stop, requests that are under way are given so long. The longest of ours waits ``CONFIRM_WAIT``, after what
+it asked for is committed."""
+
 HTTP_UNREAD: Final = 30
 """A client that takes nothing of what it was sent for so long is cut off by the system (RFC 5482)."""
 
@@ -137,6 +149,19 @@ FEED_BATCHES_TO_SETTLE: Final = 64
 
 FEED_POLL: Final = 1.0
 """The sequencer is woken by commits. Should a wake-up get lost (the api in another process), it looks this often."""
+
+LEASE_SECONDS: Final = 3.0
+LEASE_RENEW: Final = 1.0
+LEASE_TRY: Final = 0.5
+"""How long the feed's lease is held without renewal, how often it is renewed, and how often somebody who stands by
+looks whether it is free. Two renewals may fail before another process takes over, within 5 s of the last one."""
+
+FEED_FOLLOW: Final = 0.05
+"""How often a process looks in the database for what another one has committed, where it is not told."""
+
+FEED_DRAIN: Final = 3.0
+"""On a clean stop, what is committed is placed and published within this time, as far as the broker takes it; what is
+not, is sent by whoever writes next. With ``HTTP_GRACE`` less than the ten seconds that containers are given."""
 
 FEED_REFUSED: Final = 100
 """Intents that cannot be made into records. One is an accident; so many mean that this issuer does not work."""
@@ -259,3 +284,9 @@ KAFKA_STOP: Final = 1.0
 KAFKA_BACKOFF_FIRST: Final = 0.1
 KAFKA_BACKOFF_MAX: Final = 2.0
 """Between attempts to reach the broker, full jitter. Short: one issuer is no herd, and verifiers wait for news."""
+
+LOG_TEXT_MAX_CHARS: Final = 8_192
+"""Of one text in a line of the log; a broker's or a database's words may be of any length."""
+
+REQUEST_ID_MAX_CHARS: Final = 64
+"""Of a request id that a caller brings: room for a UUID with a prefix."""

@@ -15,6 +15,7 @@ from ostraka_issuer.store.tables import USER_PERMISSIONS, USERS
 from ostraka_schemas.limits import PERMISSIONS_MAX
 from ostraka_schemas.permissions import is_permission, overlaps
 
+from .holdings import permissions_of
 from .passwords import Passwords
 
 
@@ -111,12 +112,6 @@ async def find_user(tx: Transaction, *, username: str | None = None, user_id: st
         raise NotFound("there is no such user")
     permissions = await permissions_of(tx, row.id)
     return User(row.id, row.username, permissions, bool(row.disabled), row.created_at)
-
-
-async def permissions_of(tx: Transaction, user_id: str) -> tuple[str, ...]:
-    """What a user may do, sorted."""
-    granted = select(USER_PERMISSIONS.c.permission).where(USER_PERMISSIONS.c.user_id == user_id)
-    return tuple(sorted((await tx.execute(granted)).scalars().all()))
 
 
 async def withdraw_everywhere(tx: Transaction, pattern: str) -> int:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ostraka_consumers.clock import Clock, SystemClock
-from ostraka_issuer.accounts.users import permissions_of
+from ostraka_issuer.accounts.holdings import permissions_of
 from ostraka_issuer.errors import SigningUnavailable
 from ostraka_issuer.identifiers import RandomBytes, new_id
 from ostraka_issuer.keys.ring import TokenKeys

@@ -1,0 +1,49 @@
+"""Who holds which permission: users by themselves and through their roles, clients by themselves."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select, union
+
+from ostraka_issuer.store import Transaction
+from ostraka_issuer.store.tables import CLIENT_PERMISSIONS, ROLE_PERMISSIONS, USER_PERMISSIONS, USER_ROLES
+
+
+async def permissions_of(tx: Transaction, user_id: str) -> tuple[str, ...]:
+    """What a user may do, by direct grants and by roles, sorted. One statement: it sees one state of the database."""
+    own = select(USER_PERMISSIONS.c.permission).where(USER_PERMISSIONS.c.user_id == user_id)
+    by_role = (
+        select(ROLE_PERMISSIONS.c.permission)
+        .join(USER_ROLES, USER_ROLES.c.role == ROLE_PERMISSIONS.c.role)
+        .where(USER_ROLES.c.user_id == user_id)
+    )
+    return tuple(sorted((await tx.execute(union(own, by_role))).scalars().all()))
+
+
+async def client_permissions_of(tx: Transaction, client_id: str) -> tuple[str, ...]:
+    """What a client may do by itself (``client_credentials``), sorted."""
+    granted = select(CLIENT_PERMISSIONS.c.permission).where(CLIENT_PERMISSIONS.c.client_id == client_id)
+    return tuple(sorted((await tx.execute(granted)).scalars().all()))
+
+
+async def granted_to(tx: Transaction, user_id: str) -> tuple[str, ...]:
+    """What was granted to a user directly, sorted."""
+    granted = select(USER_PERMISSIONS.c.permission).where(USER_PERMISSIONS.c.user_id == user_id)
+    return tuple(sorted((await tx.execute(granted)).scalars().all()))
+
+
+async def permissions_in(tx: Transaction, role: str) -> tuple[str, ...]:
+    """What a role allows, sorted."""
+    granted = select(ROLE_PERMISSIONS.c.permission).where(ROLE_PERMISSIONS.c.role == role)
+    return tuple(sorted((await tx.execute(granted)).scalars().all()))
+
+
+async def roles_of(tx: Transaction, user_id: str) -> tuple[str, ...]:
+    """The roles of a user, sorted."""
+    held = select(USER_ROLES.c.role).where(USER_ROLES.c.user_id == user_id)
+    return tuple(sorted((await tx.execute(held)).scalars().all()))
+
+
+async def holders_of(tx: Transaction, roles: Sequence[str], *, limit: int) -> tuple[str, ...]:
+    """Ids of users that have any of ``roles``, at most ``limit``."""
+    held = select(USER_ROLES.c.user_id).where(USER_ROLES.c.role.in_(roles)).distinct().limit(limit)
+    return tuple((await tx.execute(held)).scalars().all())

@@ -11,6 +11,7 @@
         │   ├── FeedAheadError       the topic knows more than the database, which is an old copy: do not go on
         │   ├── TopicMismatch        the topic exists and is not as it must be
         │   ├── IntentSetAside       a committed change cannot be put into the feed
+        │   ├── LeaseLost            another process writes the feed now; never leaves the feed
         │   ├── NothingYet           asked for before there is one
         │   ├── TooManyReaders       more readers at once than can be held
         │   └── FeedDown             the feed has ended; the message says why
@@ -99,6 +100,12 @@ class IntentSetAside(FeedError):
 
     code = "intent_set_aside"
     status = 500
+
+
+class LeaseLost(FeedError):
+    """Another process has the feed's lease: this one writes nothing more, and stands by."""
+
+    code = "lease_lost"
 
 
 class NothingYet(FeedError):

@@ -2,7 +2,7 @@
 
 import signal
 
-pytest_plugins = ["tests.kafka.fixtures"]
+pytest_plugins = ["tests.support.noted", "tests.kafka.fixtures"]
 
 
 def pytest_configure() -> None:

@@ -13,10 +13,8 @@ The summary at the end names the broker that ran.
 
 import os
 import re
-import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
 
 import pytest
@@ -26,20 +24,9 @@ from tests.kafka.broker import REQUIRE_VARIABLE, Broker, Choice, choose_broker
 from tests.kafka.probe import BrokerError
 from tests.kafka.runner import ApacheKafka
 from tests.kafka.topics import create_topic, delete_topics
+from tests.support.noted import is_one_of_many, note, noted
 
-
-@dataclass
-class _Session:
-    choice: Choice | None = None
-    used: list[str] = field(default_factory=list)
-    true_kafka_ran: bool = False
-
-    def note(self, broker: Broker, seconds: float) -> None:
-        self.true_kafka_ran = self.true_kafka_ran or broker.true_kafka
-        self.used.append(f"{broker.kind}, ready after {seconds:.1f} s")
-
-
-_SESSION = pytest.StashKey[_Session]()
+_CHOICE = pytest.StashKey[Choice]()
 
 
 class OwnKafka(Protocol):
@@ -56,22 +43,20 @@ class FreshTopic(Protocol):
     ) -> str: ...
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_SESSION] = _Session()
-
-
 def _choice(config: pytest.Config) -> Choice:
-    session = config.stash[_SESSION]
-    if session.choice is None:
-        session.choice = choose_broker()
-    return session.choice
+    if _CHOICE not in config.stash:
+        choice = config.stash[_CHOICE] = choose_broker()
+        if not choice.broker.true_kafka:
+            note(config, "no true kafka", choice.reason)
+    return config.stash[_CHOICE]
 
 
 async def start_broker(broker: Broker, config: pytest.Config) -> None:
-    """Starts it, and remembers for the summary that it ran."""
-    begin = time.monotonic()
+    """Starts it, and takes note for the summary that it ran."""
     await broker.start()
-    config.stash[_SESSION].note(broker, time.monotonic() - begin)
+    note(config, "kafka", broker.kind)
+    if broker.true_kafka:
+        note(config, "true kafka", broker.kind)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -138,21 +123,24 @@ async def fresh_topic(kafka: Broker, topic_prefix: str) -> AsyncIterator[FreshTo
         await delete_topics(kafka.bootstrap, created)
 
 
+def _required() -> bool:
+    return os.environ.get(REQUIRE_VARIABLE, "") not in ("", "0")
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    required = os.environ.get(REQUIRE_VARIABLE, "") not in ("", "0")
-    if required and not session.config.option.collectonly and not session.config.stash[_SESSION].true_kafka_ran:
+    config = session.config
+    if is_one_of_many(config) or config.option.collectonly or not _required():
+        return
+    if not noted(config, "true kafka"):
         session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    session = config.stash[_SESSION]
-    for kind in dict.fromkeys(session.used):
+    for kind in noted(config, "kafka") or ["no test needed a broker"]:
         terminalreporter.write_line(f"kafka: {kind}")
-    if not session.used:
-        terminalreporter.write_line("kafka: no test needed a broker")
-    if session.choice is not None and not session.choice.broker.true_kafka:
-        terminalreporter.write_line(f"kafka: some tests were skipped: {session.choice.reason}", yellow=True)
-    if os.environ.get(REQUIRE_VARIABLE, "") not in ("", "0") and not session.true_kafka_ran:
+    for reason in noted(config, "no true kafka"):
+        terminalreporter.write_line(f"kafka: some tests were skipped: {reason}", yellow=True)
+    if _required() and not noted(config, "true kafka"):
         terminalreporter.write_line(f"kafka: {REQUIRE_VARIABLE} is set and no test ran on Apache Kafka", red=True)
 
 

@@ -5,7 +5,6 @@ import contextlib
 import logging
 import signal
 import socket
-import sys
 from types import FrameType
 from typing import Annotated
 
@@ -14,8 +13,9 @@ import typer
 from ostraka_issuer.errors import IssuerError, StoreUnavailable
 from ostraka_issuer.http.app import create_app
 from ostraka_issuer.http.server import Server, listen
+from ostraka_issuer.observability.logs import configure_logging
 from ostraka_issuer.runtime import Issuer
-from ostraka_issuer.settings import IssuerSettings, load_settings
+from ostraka_issuer.settings import IssuerSettings, LogFormat, LogLevel, load_settings
 
 from . import checks
 from .guard import CommandError, guarded
@@ -26,7 +26,6 @@ logger = logging.getLogger(__name__)
 
 _LOOK = 0.5
 """Seconds between two looks at whether the feed is published."""
-_LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 @guarded
@@ -52,7 +51,18 @@ def serve(
             "--port", envvar="OSTRAKA_HTTP_PORT", min=1, max=65_535, help="Port to listen on. [default: 8400]"
         ),
     ] = None,
-    log_level: Annotated[str, typer.Option("--log-level", help="debug, info, warning, error")] = "info",
+    log_level: Annotated[
+        LogLevel | None,
+        typer.Option("--log-level", envvar="OSTRAKA_LOG_LEVEL", help="The least that is logged. [default: info]"),
+    ] = None,
+    log_format: Annotated[
+        LogFormat | None,
+        typer.Option(
+            "--log-format",
+            envvar="OSTRAKA_LOG_FORMAT",
+            help="json: one object a line. console: for people. auto: console on a terminal. [default: auto]",
+        ),
+    ] = None,
 ) -> None:
     """Run the issuer: HTTP and the feed. It needs no broker to start; publishing catches up when there is one.
 
@@ -68,13 +78,10 @@ def serve(
 
         OSTRAKA_HOME=/var/lib/ostraka OSTRAKA_KAFKA=kafka:9092 ostraka serve --host 0.0.0.0
     """
-    level = logging.getLevelNamesMapping().get(log_level.upper())
-    if level is None:
-        raise typer.BadParameter(f"{log_level!r} is not a level", param_hint="--log-level")
-    logging.basicConfig(level=level, format=_LOG_FORMAT, stream=sys.stderr, force=True)
-    # It says at every attempt that the broker is away; the feed says it once.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    settings = load_settings(home=home, kafka=kafka, http_host=host, http_port=port)
+    settings = load_settings(
+        home=home, kafka=kafka, http_host=host, http_port=port, log_level=log_level, log_format=log_format
+    )
+    configure_logging(settings.log_level, settings.log_format)
     asyncio.run(_serve(settings))
 
 

@@ -11,6 +11,7 @@ from ostraka_consumers.clock import Clock
 from ostraka_consumers.integrations import fastapi as guard
 from ostraka_issuer.errors import IssuerError
 from ostraka_issuer.limits import FEED_READERS_MAX, SNAPSHOT_READERS_MAX
+from ostraka_issuer.observability.app import ObservedApp
 from ostraka_issuer.runtime import Issuer, open_issuer
 from ostraka_issuer.settings import IssuerSettings
 
@@ -49,7 +50,7 @@ def create_app(
                 watch.cancel()
                 await asyncio.gather(watch, return_exceptions=True)
 
-    app = FastAPI(
+    app = ObservedApp(
         title="Ostraka",
         summary="Signs short-lived tokens and cuts them off",
         version="1",

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from ostraka_issuer.errors import IssuerError
+from ostraka_issuer.observability.request_ids import current_request_id
 
 _log = logging.getLogger("ostraka.http")
 
@@ -20,14 +21,17 @@ _TEXTS: Final = {"union_tag_invalid": "not one of the known kinds", "union_tag_n
 
 
 def problem(status: int, code: str, detail: str, *, headers: Mapping[str, str] | None = None) -> Response:
-    """A problem document: what went wrong in one word for machines and one sentence for people."""
-    content = {
+    """A problem document: what went wrong in one word for machines and one sentence for people; and its request."""
+    content: dict[str, Any] = {
         "type": TYPE_PREFIX + code,
         "title": HTTPStatus(status).phrase,
         "status": status,
         "code": code,
         "detail": detail,
     }
+    name = current_request_id()
+    if name is not None:
+        content["request_id"] = name
     return JSONResponse(content, status, {"Cache-Control": "no-store", **(headers or {})}, MEDIA_TYPE)
 
 
@@ -61,9 +65,8 @@ def install(app: FastAPI) -> None:
         return problem(error.status_code, phrase.lower().replace(" ", "_"), phrase, headers=error.headers)
 
     @app.exception_handler(Exception)
-    async def unexpected(_request: Request, error: Exception) -> Response:
-        # Starlette raises it again after the answer, so the server logs it with its traceback.
-        _log.error("an unexpected error: %s", type(error).__name__)
+    async def unexpected(_request: Request, _error: Exception) -> Response:
+        # Starlette raises it again after the answer; whoever watches the requests logs it with its traceback.
         return problem(500, "internal", "the issuer could not do it; its log says why")
 
 

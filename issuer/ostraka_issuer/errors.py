@@ -19,6 +19,7 @@
         ├── HashingBusy         429  more logins at once than passwords can be checked
         ├── LoginRefused        401  wrong user name or password, or a disabled account: never said which
         ├── GrantRefused        400  a refresh token that is not good (any more)
+        ├── Forbidden           403  whoever asks does not have what they would hand out
         ├── BadRequest          400  the request breaks a rule
         ├── NotFound            404  no such user, session, key …
         └── Conflict            409  it exists already, or its state does not allow this
@@ -41,7 +42,7 @@ class IssuerError(OstrakaError):
 
     code = "issuer"
     status: ClassVar[int] = 500
-    retry_after: ClassVar[int | None] = None
+    retry_after: int | None = None
 
 
 class SetupError(IssuerError):
@@ -156,6 +157,13 @@ class GrantRefused(IssuerError):
 
     code = "invalid_grant"
     status = 400
+
+
+class Forbidden(IssuerError):
+    """Whoever asks would hand out what they do not have themselves."""
+
+    code = "forbidden"
+    status = 403
 
 
 class BadRequest(IssuerError):

@@ -8,10 +8,26 @@ from typing import Final
 # --- store -----------------------------------------------------------------------------------------------------------
 
 DATABASE_CONNECTIONS: Final = 8
-"""SQLite has one writer at a time; seven readers keep two cores busy."""
+"""SQLite has one writer at a time; seven readers keep two cores busy. On PostgreSQL one more, for the feed."""
 
 DATABASE_WAIT: Final = 5.0
 """How long a transaction waits for its turn. Longer than any of ours takes, shorter than a client's patience."""
+
+DATABASE_IDLE: Final = 2.0
+"""PostgreSQL takes back a transaction whose client has said nothing for this long: one that was stopped must not keep
+the feed's lock until a standby should have taken over."""
+
+DATABASE_STATEMENT: Final = 8.0
+"""The server ends a statement that takes longer; the largest of ours, a snapshot, is written in one second."""
+
+DATABASE_SILENCE: Final = 10.0
+"""A server that has not even ended the statement by then is away, and the connection is given up."""
+
+DATABASE_RECONNECT: Final = 1.0
+"""How often the connection that tells of changes is looked after, and made again when it broke."""
+
+DATABASE_LOOK: Final = 0.05
+"""How often a SQLite file is asked whether another process changed it: some 50 µs each."""
 
 STORE_TROUBLE: Final = 10.0
 """So long after a write that failed the issuer is not ready, unless one has succeeded. Then it may try again."""
@@ -31,10 +47,39 @@ HASHING_THREADS: Final = 2
 HASHING_QUEUE: Final = 32
 """Logins that wait for a thread: some two seconds' worth. Beyond that the caller is told to come back."""
 
+LOGIN_WAIT_FIRST: Final = 1.0
+ACCOUNT_FAILURES_FREE: Final = 4
+ACCOUNT_WAIT_MAX: Final = 3_600.0
+ACCOUNT_FAILURES_MAX: Final = 100
+"""Four mistakes cost nothing; after the fifth the wait is a second, and doubles up to an hour. After 100 it is a day
+(NIST SP 800-63B-4 §3.2.2 names both 100 and the hour)."""
+
+ADDRESS_FAILURES_FREE: Final = 100
+ADDRESS_WAIT_MAX: Final = 60.0
+"""Behind one address may be a whole office. A list of names tried from there gets on at one a minute."""
+
+FAILURES_FORGOTTEN: Final = 24 * 3_600.0
+FAILURES_PRUNED: Final = 8
+FAILURES_KEPT: Final = 100_000
+FAILURES_PRUNED_EVERY: Final = 256
+"""Each failure adds two rows at most and takes eight that are forgotten away; every 256th takes away the oldest beyond
+a hundred thousand: some 15 MB."""
+
+TRUSTED_PROXIES_MAX: Final = 32
+FORWARDED_MAX: Final = 32
+"""Networks of proxies that can be named, and addresses of ``X-Forwarded-For`` that are looked at."""
+
 GRANTED_TEXT_MAX: Final = 4_096
 """Characters of all permissions of one user: they travel in every token, and a token has 8 KiB."""
 
 # --- accounts --------------------------------------------------------------------------------------------------------
+
+ROLES_OF_A_USER_MAX: Final = 64
+"""More say the same several times over: all of a user's permissions must fit into a token."""
+
+NARROWED_USERS_MAX: Final = 128
+"""A role that loses a permission is announced for each user by itself up to so many: half of what the sequencer signs
+in one transaction. Beyond it one record tells everyone's older tokens."""
 
 CLIENT_KEYS_MAX: Final = 8
 """Keys of one client: one in use, its successor, and those of a few instances."""
@@ -135,6 +180,19 @@ order would wait for the reader. Every usual answer fits in whole."""
 
 FORM_FIELDS_MAX: Final = 16
 """Fields of a token request; RFC 6749 and RFC 8693 together define twelve."""
+
+ACTORS_MAX: Final = 4
+"""Clients that may have acted one after the other in one exchanged token: a request rarely passes through more."""
+
+ASSERTION_LIFETIME_MAX: Final = 3_600
+"""A client's assertion is remembered until its end, so its end is bounded; common libraries take an hour."""
+
+ASSERTION_MAX_BYTES: Final = 8 * 1024
+ASSERTIONS_PRUNED: Final = 8
+"""Each assertion used takes so many away that have ended."""
+
+INTROSPECT_WAIT: Final = 2.0
+"""A token minted further on than the issuer's own verifier has come is waited for: milliseconds, usually."""
 
 KEY_SET_MAX_AGE: Final = 300
 """How long others' libraries may cache the JWKS. A successor is published ``KEY_LEAD`` before it signs."""

@@ -167,8 +167,8 @@ HTTP_KEEP_ALIVE: Final = 5
 """A connection is kept so long after an answer."""
 
 HTTP_GRACE: Final = 5
-"""On a clean stop, requests that are under way are given so long. The longest of ours waits ``CONFIRM_WAIT``, after what
-it asked for is committed."""
+"""On a clean stop, requests that are under way are given so long. The longest of ours waits ``CONFIRM_WAIT``, after
+what it asked for is committed."""
 
 HTTP_UNREAD: Final = 30
 """A client that takes nothing of what it was sent for so long is cut off by the system (RFC 5482)."""

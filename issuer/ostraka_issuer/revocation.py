@@ -7,36 +7,37 @@
     permission  no older token carries it any more; nobody holds it until it is granted again
     all         every session and every older token of everyone
 
-``committed_at`` in the answer is read just after the commit: from then on the revocation survives anything.
+``committed_at`` in the answer is read just after the commit: from then on the revocation survives anything. What must
+not be missed is held first: whoever is about to mint for that user or client has finished, or waits and then sees it.
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import ColumnElement, select, true, update
+from sqlalchemy import ColumnElement, select, true
 
 from ostraka_consumers.clock import Clock, SystemClock
-from ostraka_schemas.events import (
-    Event,
-    InitiatingEntity,
-    IssuerCutoff,
-    PermissionRevoked,
-    SessionRevoked,
-    TokenRevoked,
-)
-from ostraka_schemas.limits import ID_MAX_CHARS, TEXT_MAX_CHARS, TOKEN_LIFETIME_MAX
+from ostraka_schemas.events import Event, IssuerCutoff, SessionRevoked, TokenRevoked
+from ostraka_schemas.limits import ID_MAX_CHARS, TOKEN_LIFETIME_MAX
 from ostraka_schemas.permissions import is_permission
 from ostraka_schemas.subjects import Complex, IssSub, JwtId, Opaque, SubjectIdentifier, Uri
 
-from .accounts.users import find_user, withdraw_everywhere
+from .accounts.actors import HOME, Actor
+from .accounts.ledger import Change, Ledger
+from .accounts.names import is_text
+from .accounts.narrowing import Announcement, client_cut_off, permissions_gone, subject_cut_off
+from .accounts.people import find_user
+from .accounts.withdrawal import withdraw_everywhere
+from .ending import end_sessions, revoke_session
 from .errors import BadRequest, NotFound
 from .failpoints import hit
-from .identifiers import RandomBytes, new_id
-from .store import Store, Transaction
-from .store.intents import add_intent
-from .store.tables import SESSIONS
+from .identifiers import RandomBytes
+from .store import Store
+from .store.tables import CLIENTS, SESSIONS
+
+__all__ = ["Revocations", "Revoked", "end_sessions", "revoke_session"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Revoked:
         txn: names it on the feed.
         committed_at: seconds since the epoch.
         sessions: how many sessions it ended.
-        grants: how many users' grants it took away.
+        grants: how many grants to users, roles and clients it took away.
     """
 
     txn: str
@@ -73,17 +74,16 @@ class Revocations:
         clock: Clock | None = None,
         random_bytes: RandomBytes = secrets.token_bytes,
     ) -> None:
-        self._store = store
         self._issuer = issuer
         self._longest_lifetime = longest_lifetime
         self._clock = clock or SystemClock()
-        self._random_bytes = random_bytes
+        self._ledger = Ledger(store, issuer=issuer, clock=clock, random_bytes=random_bytes)
 
     def follow(self, longest_lifetime: int) -> None:
         """The root document has changed. Entries never become shorter: older tokens live as long as they were given."""
         self._longest_lifetime = max(self._longest_lifetime, longest_lifetime)
 
-    async def token(self, jti: str, *, exp: int | None = None, reason: str | None = None) -> Revoked:
+    async def token(self, jti: str, *, exp: int | None = None, reason: str | None = None, by: Actor = HOME) -> Revoked:
         """Put one token on the deny list, for at least as long as any token can live.
 
         ``exp`` can only lengthen that: whoever names the token may be mistaken about its end, or deceived.
@@ -93,17 +93,14 @@ class Revocations:
             StoreUnavailable
         """
         _check_id(jti, "jti")
-        subject = JwtId(iss=self._issuer, jti=jti)
+        async with self._revocation(by, reason) as change:
+            ends = max(exp or 0, int(change.cause.at) + self._longest_lifetime)
+            event = TokenRevoked(exp=ends, reason_admin=change.cause.reason_admin)
+            await _tell(change, JwtId(iss=self._issuer, jti=jti), event)
+            await change.record("revoke.token", jti)
+        return _revoked(change)
 
-        async def work(tx: Transaction, _txn: str, now: float) -> tuple[int, int]:
-            ends = max(exp or 0, int(now) + self._longest_lifetime)
-            event = TokenRevoked(exp=ends, reason_admin=_reason(reason))
-            await add_intent(tx, txn=_txn, subject=subject, event=event, now=now)
-            return 0, 0
-
-        return await self._commit(work, reason)
-
-    async def session(self, session_id: str, *, reason: str | None = None) -> Revoked:
+    async def session(self, session_id: str, *, reason: str | None = None, by: Actor = HOME) -> Revoked:
         """End one login session.
 
         Raises:
@@ -111,26 +108,23 @@ class Revocations:
             BadRequest, StoreUnavailable
         """
         _check_id(session_id, "a session id")
-
-        async def work(tx: Transaction, txn: str, now: float) -> tuple[int, int]:
-            row = (await tx.execute(select(SESSIONS.c.user_id).where(SESSIONS.c.id == session_id))).first()
+        async with self._revocation(by, reason) as change:
+            row = (await change.tx.execute(select(SESSIONS.c.user_id).where(SESSIONS.c.id == session_id))).first()
             if row is None:
                 raise NotFound("there is no such session")
-            ended = await revoke_session(
-                tx,
-                issuer=self._issuer,
-                user_id=row.user_id,
-                session_id=session_id,
-                txn=txn,
-                now=now,
-                reason=reason,
-            )
-            return ended, 0
-
-        return await self._commit(work, reason)
+            await _end(change, SESSIONS.c.id == session_id)
+            about = Complex(user=IssSub(iss=self._issuer, sub=row.user_id), session=Opaque(id=session_id))
+            await _tell(change, about, SessionRevoked(event_timestamp=int(change.cause.at), reason_admin=_why(change)))
+            await change.record("revoke.session", session_id)
+        return _revoked(change)
 
     async def subject(
-        self, subject: str | None = None, *, username: str | None = None, reason: str | None = None
+        self,
+        subject: str | None = None,
+        *,
+        username: str | None = None,
+        reason: str | None = None,
+        by: Actor = HOME,
     ) -> Revoked:
         """Cut off one user, named by ``sub`` or by user name.
 
@@ -139,36 +133,39 @@ class Revocations:
             BadRequest, StoreUnavailable
         """
         _check_id(username or subject or "", "a subject")
+        async with self._revocation(by, reason) as change:
+            user = await find_user(change.tx, user_id=subject, username=username, for_update=True)
+            await _end(change, SESSIONS.c.user_id == user.id)
+            await change.announce([subject_cut_off(change.cause, user.id)])
+            await change.record("revoke.subject", user.id)
+        return _revoked(change)
 
-        async def work(tx: Transaction, txn: str, now: float) -> tuple[int, int]:
-            user = await find_user(tx, user_id=subject, username=username)
-            about = IssSub(iss=self._issuer, sub=user.id)
-            return await self._cut_off(tx, SESSIONS.c.user_id == user.id, about, txn, now, reason), 0
-
-        return await self._commit(work, reason)
-
-    async def client(self, client_id: str, *, reason: str | None = None) -> Revoked:
+    async def client(self, client_id: str, *, reason: str | None = None, by: Actor = HOME) -> Revoked:
         """Cut off one client.
 
         Raises:
-            NotFound: no session of that client was ever opened.
+            NotFound: there is no such client, and no session of it was ever opened.
             BadRequest, StoreUnavailable
         """
         _check_id(client_id, "a client id")
-
-        async def work(tx: Transaction, txn: str, now: float) -> tuple[int, int]:
+        async with self._revocation(by, reason) as change:
+            held = select(CLIENTS.c.id).where(CLIENTS.c.id == client_id).with_for_update()
+            known = (await change.tx.execute(held)).first()
             of_client = SESSIONS.c.client_id == client_id
-            if (await tx.execute(select(SESSIONS.c.id).where(of_client).limit(1))).first() is None:
-                raise NotFound("no session of such a client was ever opened")
-            about = Complex(application=Opaque(id=client_id))
-            return await self._cut_off(tx, of_client, about, txn, now, reason), 0
+            if (
+                known is None
+                and (await change.tx.execute(select(SESSIONS.c.id).where(of_client).limit(1))).first() is None
+            ):
+                raise NotFound("there is no such client")
+            await _end(change, of_client)
+            await change.announce([client_cut_off(change.cause, client_id)])
+            await change.record("revoke.client", client_id)
+        return _revoked(change)
 
-        return await self._commit(work, reason)
+    async def permission(self, permission: str, *, reason: str | None = None, by: Actor = HOME) -> Revoked:
+        """Take a permission, or all that a pattern means, from every older token, and from users, roles and clients.
 
-    async def permission(self, permission: str, *, reason: str | None = None) -> Revoked:
-        """Take a permission, or all that a pattern means, from every older token and from every user.
-
-        Users lose each grant that still allows any of it, also a wider one: else the next refresh would bring it back.
+        They lose each grant that still allows any of it, also a wider one: else the next refresh would bring it back.
 
         Raises:
             BadRequest: not a permission.
@@ -176,100 +173,48 @@ class Revocations:
         """
         if not is_permission(permission):
             raise BadRequest("a permission is resource:action, each of A-Z a-z 0-9 . _ - or a single *")
+        async with self._revocation(by, reason) as change:
+            grants = await withdraw_everywhere(change, permission)
+            await change.announce(permissions_gone(change.cause, [permission]))
+            await change.record("revoke.permission", permission, {"grants": grants})
+        return _revoked(change, grants)
 
-        async def work(tx: Transaction, txn: str, now: float) -> tuple[int, int]:
-            grants = await withdraw_everywhere(tx, permission)
-            event = PermissionRevoked(permission=permission, reason_admin=_reason(reason))
-            await add_intent(tx, txn=txn, subject=Uri(uri=self._issuer), event=event, now=now)
-            return 0, grants
-
-        return await self._commit(work, reason)
-
-    async def everyone(self, *, reason: str | None = None) -> Revoked:
+    async def everyone(self, *, reason: str | None = None, by: Actor = HOME) -> Revoked:
         """End every session and every older token.
 
         Raises:
             BadRequest, StoreUnavailable
         """
+        async with self._revocation(by, reason) as change:
+            await _end(change, true())
+            await _tell(change, Uri(uri=self._issuer), IssuerCutoff(reason_admin=_why(change)))
+            await change.record("revoke.all", None)
+        return _revoked(change)
 
-        async def work(tx: Transaction, txn: str, now: float) -> tuple[int, int]:
-            ended = await end_sessions(tx, true(), now=now, reason=reason)
-            event = IssuerCutoff(reason_admin=_reason(reason))
-            await add_intent(tx, txn=txn, subject=Uri(uri=self._issuer), event=event, now=now)
-            return ended, 0
-
-        return await self._commit(work, reason)
-
-    async def _cut_off(
-        self,
-        tx: Transaction,
-        which: ColumnElement[bool],
-        about: SubjectIdentifier,
-        txn: str,
-        now: float,
-        reason: str | None,
-    ) -> int:
-        ended = await end_sessions(tx, which, now=now, reason=reason)
-        await add_intent(tx, txn=txn, subject=about, event=_session_revoked(now, reason), now=now)
-        return ended
-
-    async def _commit(self, work: Callable[[Transaction, str, float], Any], reason: str | None) -> Revoked:
-        _reason(reason)
-        txn, now = new_id(self._random_bytes), self._clock.now().wall
-        async with self._store.announce() as tx:
-            sessions, grants = await work(tx, txn, now)
+    @asynccontextmanager
+    async def _revocation(self, by: Actor, reason: str | None) -> AsyncIterator[Change]:
+        async with self._ledger.change(by, reason) as change:
+            yield change
             hit("revoke.before_commit")
-        committed_at = self._clock.now().wall
         hit("revoke.after_commit")
-        return Revoked(txn, committed_at, sessions, grants)
 
 
-async def revoke_session(
-    tx: Transaction,
-    *,
-    issuer: str,
-    user_id: str,
-    session_id: str,
-    txn: str,
-    now: float,
-    reason: str | None,
-    initiating_entity: InitiatingEntity = "admin",
-) -> int:
-    """End a session and write the intent that says so, in the caller's transaction. Returns how many ended: 0 or 1."""
-    ended = await end_sessions(tx, SESSIONS.c.id == session_id, now=now, reason=reason)
-    about = Complex(user=IssSub(iss=issuer, sub=user_id), session=Opaque(id=session_id))
-    event = _session_revoked(now, reason, initiating_entity)
-    await add_intent(tx, txn=txn, subject=about, event=event, now=now)
-    return ended
+async def _end(change: Change, which: ColumnElement[bool]) -> None:
+    change.sessions = await end_sessions(change.tx, which, now=change.cause.at, reason=change.cause.reason)
 
 
-async def end_sessions(tx: Transaction, which: ColumnElement[bool], *, now: float, reason: str | None) -> int:
-    """End the sessions that ``which`` selects and that still run; returns how many. Nothing is published."""
-    done = await tx.execute(
-        update(SESSIONS)
-        .where(which, SESSIONS.c.ended_at.is_(None))
-        .values(ended_at=now, end_reason=reason or "revoked")
-    )
-    return int(done.rowcount)
+async def _tell(change: Change, about: SubjectIdentifier, event: Event) -> None:
+    await change.announce([Announcement(about, event)])
 
 
-def _session_revoked(now: float, reason: str | None, entity: InitiatingEntity = "admin") -> Event:
-    return SessionRevoked(event_timestamp=int(now), initiating_entity=entity, reason_admin=_reason(reason))
+def _why(change: Change) -> dict[str, str] | None:
+    return change.cause.reason_admin
 
 
-def _reason(text: str | None) -> dict[str, str] | None:
-    if text is None:
-        return None
-    if len(text) > TEXT_MAX_CHARS or not _is_unicode(text):
-        raise BadRequest(f"a reason has at most {TEXT_MAX_CHARS} characters, all of them Unicode")
-    return {"en": text}
+def _revoked(change: Change, grants: int = 0) -> Revoked:
+    return Revoked(change.txn or "", change.committed_at, change.sessions, grants)
 
 
 def _check_id(text: str, what: str) -> None:
-    if not 1 <= len(text) <= ID_MAX_CHARS or not _is_unicode(text):
+    if not 1 <= len(text) <= ID_MAX_CHARS or not is_text(text):
         raise BadRequest(f"{what} has 1 to {ID_MAX_CHARS} characters")
-
-
-def _is_unicode(text: str) -> bool:
-    # Arguments of a command may hold bytes that are no text, as lone surrogates.
-    return not any("\ud800" <= char <= "\udfff" for char in text)

@@ -135,7 +135,7 @@ async def open_issuer(
             anchor=files.anchor,
             clock=clock,
             store=store,
-            accounts=Accounts(store, passwords, clock=clock, random_bytes=random_bytes),
+            accounts=Accounts(store, passwords, issuer=settings.issuer, clock=clock, random_bytes=random_bytes),
             sessions=Sessions(
                 store,
                 passwords,

@@ -17,6 +17,7 @@ from ostraka_schemas.events import (
     IssuerCutoff,
     PermissionRevoked,
     SessionRevoked,
+    TokenClaimsChange,
     TokenRevoked,
     UnknownEvent,
     read_event,
@@ -132,10 +133,14 @@ async def test_a_client(world: World) -> None:
 
 async def test_a_permission_does_not_come_back_with_the_next_refresh(world: World) -> None:
     await world.add("alice", "orders:create", "orders:read")
-    await world.add("bob", "orders:*", "reports:read")
+    bob = await world.add("bob", "orders:*", "reports:read")
     hers, his = await world.sessions.login("alice", PASSWORD), await world.sessions.login("bob", PASSWORD)
     done = await world.revocations.permission("orders:create", reason="fraud")
-    intent = await the_only_new_intent(world, done, 2)
+    # Bob's grant was wider: what it allowed beyond is gone too, and is announced for him alone.
+    left = (await world.intents())[2]
+    assert (left.event_uri, left.subject["sub"]) == (TokenClaimsChange.uri, bob.id)
+    assert left.event["claims"] == {"permissions": ["reports:read"]}
+    intent = await the_only_new_intent(world, done, 3)
     assert (done.grants, done.sessions, intent.event_uri) == (2, 0, PermissionRevoked.uri)
     assert intent.event == {"permission": "orders:create", "reason_admin": {"en": "fraud"}}
     await world.sequence()

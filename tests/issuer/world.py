@@ -12,7 +12,8 @@ from sqlalchemy import func, insert, select, update
 
 from ostraka_consumers.clock import ManualClock
 from ostraka_issuer.accounts.passwords import Passwords
-from ostraka_issuer.accounts.users import Accounts, User
+from ostraka_issuer.accounts.people import User
+from ostraka_issuer.accounts.users import Accounts
 from ostraka_issuer.home import Home
 from ostraka_issuer.keys.files import KeyDirectory
 from ostraka_issuer.keys.ring import TokenKeys
@@ -86,7 +87,7 @@ class World:
             wake=wake,
         )
         revocations = Revocations(store, issuer=settings.issuer, clock=clock)
-        accounts = Accounts(store, passwords, clock=clock)
+        accounts = Accounts(store, passwords, issuer=settings.issuer, clock=clock)
         world = cls(settings, clock, store, vault, directory, passwords, accounts, keys, sessions, revocations, wakes)
         await world.sequence()
         return world

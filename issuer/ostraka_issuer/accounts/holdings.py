@@ -1,7 +1,5 @@
 """Who holds which permission: users by themselves and through their roles, clients by themselves."""
 
-from collections.abc import Sequence
-
 from sqlalchemy import select, union
 
 from ostraka_issuer.store import Transaction
@@ -41,9 +39,3 @@ async def roles_of(tx: Transaction, user_id: str) -> tuple[str, ...]:
     """The roles of a user, sorted."""
     held = select(USER_ROLES.c.role).where(USER_ROLES.c.user_id == user_id)
     return tuple(sorted((await tx.execute(held)).scalars().all()))
-
-
-async def holders_of(tx: Transaction, roles: Sequence[str], *, limit: int) -> tuple[str, ...]:
-    """Ids of users that have any of ``roles``, at most ``limit``."""
-    held = select(USER_ROLES.c.user_id).where(USER_ROLES.c.role.in_(roles)).distinct().limit(limit)
-    return tuple((await tx.execute(held)).scalars().all())

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from ostraka_consumers.anchor import TrustAnchor
 from ostraka_issuer.home import Home
 from ostraka_issuer.settings import IssuerSettings
 from ostraka_issuer.store import Store, migrate
@@ -23,9 +24,10 @@ async def open_accounts(settings: IssuerSettings) -> AsyncIterator[Accounts]:
     home = Home(settings.home)
     await asyncio.to_thread(home.require)
     await asyncio.to_thread(migrate, home.database)
+    issuer = (await asyncio.to_thread(TrustAnchor.load, home.anchor)).issuer
     store, passwords = Store(home.database), Passwords(settings.password_profile)
     try:
-        yield Accounts(store, passwords)
+        yield Accounts(store, passwords, issuer=issuer)
     finally:
         await passwords.close()
         await store.close()

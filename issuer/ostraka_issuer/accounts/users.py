@@ -1,87 +1,158 @@
-"""Users and what they may do."""
+"""Users: made, changed and removed. What narrows their access is announced by the same commit (see ``narrowing``)."""
 
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 
-from ostraka_consumers.clock import Clock, SystemClock
-from ostraka_issuer.errors import BadRequest, Conflict, NotFound
+from ostraka_consumers.clock import Clock
+from ostraka_issuer.ending import end_sessions
+from ostraka_issuer.errors import BadRequest, Conflict
 from ostraka_issuer.identifiers import RandomBytes, new_id
-from ostraka_issuer.limits import GRANTED_TEXT_MAX, USERNAME_MAX_CHARS
 from ostraka_issuer.store import Store, Transaction
-from ostraka_issuer.store.tables import USER_PERMISSIONS, USERS
-from ostraka_schemas.limits import PERMISSIONS_MAX
-from ostraka_schemas.permissions import is_permission, overlaps
+from ostraka_issuer.store.tables import ROLES, SESSIONS, USER_PERMISSIONS, USER_ROLES, USERS
 
-from .holdings import permissions_of
+from .actors import HOME, Actor
+from .ledger import Change, Ledger
+from .names import check_permissions, check_roles, check_username, check_weight
+from .narrowing import permissions_left, subject_cut_off
 from .passwords import Passwords
+from .people import User, find_user, list_users
 
 
 @dataclass(frozen=True, slots=True)
-class User:
-    """A user. ``id`` is the ``sub`` of the user's tokens."""
+class UserChange:
+    """What to change of a user, all of it at once. What is not named stays as it is.
 
-    id: str
-    username: str
-    permissions: tuple[str, ...]
-    disabled: bool
-    created_at: float
+    Attributes:
+        grant, withdraw: permissions granted directly.
+        assign, unassign: roles.
+        disabled: a disabled user cannot log in; all sessions end.
+        password: a new one; all sessions end.
+    """
+
+    grant: Sequence[str] = ()
+    withdraw: Sequence[str] = ()
+    assign: Sequence[str] = ()
+    unassign: Sequence[str] = ()
+    disabled: bool | None = None
+    password: str | None = None
 
 
 class Accounts:
-    """Makes and finds users."""
+    """Makes, changes and finds users.
+
+    Args:
+        issuer: the issuer identifier, for what is announced.
+    """
 
     def __init__(
         self,
         store: Store,
         passwords: Passwords,
         *,
+        issuer: str,
         clock: Clock | None = None,
         random_bytes: RandomBytes = secrets.token_bytes,
     ) -> None:
         self._store = store
         self._passwords = passwords
-        self._clock = clock or SystemClock()
-        self._random_bytes = random_bytes
+        self._ledger = Ledger(store, issuer=issuer, clock=clock, random_bytes=random_bytes)
 
-    async def add_user(self, username: str, password: str, permissions: Sequence[str] = ()) -> User:
+    async def add_user(
+        self,
+        username: str,
+        password: str,
+        permissions: Sequence[str] = (),
+        roles: Sequence[str] = (),
+        *,
+        by: Actor = HOME,
+    ) -> User:
         """Make a user.
 
         Raises:
-            BadRequest: the name, the password or a permission breaks a rule.
+            BadRequest: the name, the password, a permission or a role breaks a rule, or there is no such role.
             Conflict: the name is taken.
+            Forbidden: the actor does not have what the user would get.
             HashingBusy, StoreUnavailable
         """
-        _check_username(username)
-        granted = _checked(permissions)
+        check_username(username)
+        granted, held = check_permissions(permissions), check_roles(roles)
         hashed = await self._passwords.hash(password)
-        user = User(new_id(self._random_bytes), username, granted, disabled=False, created_at=self._clock.now().wall)
-        async with self._store.write() as tx:
+        async with self._ledger.change(by) as change:
+            tx, user_id = change.tx, new_id(self._ledger.random_bytes)
             if (await tx.execute(select(USERS.c.id).where(USERS.c.username == username))).first() is not None:
                 raise Conflict("a user of that name exists already")
             await tx.execute(
                 insert(USERS).values(
-                    id=user.id, username=username, password_hash=hashed, disabled=False, created_at=user.created_at
+                    id=user_id, username=username, password_hash=hashed, disabled=False, created_at=change.cause.at
                 )
             )
-            await _grant(tx, user.id, granted)
+            await _grant(tx, user_id, granted)
+            await _assign(tx, user_id, held)
+            user = await _checked(change, user_id)
+            await change.record("user.add", user_id, {"username": username, "permissions": granted, "roles": held})
         return user
 
-    async def grant(self, username: str, permissions: Sequence[str]) -> User:
+    async def grant(self, username: str, permissions: Sequence[str], *, by: Actor = HOME) -> User:
         """Give a user more permissions; tokens minted from now on carry them.
 
         Raises:
             NotFound: there is no such user.
             BadRequest: a permission is none, or they would be too many.
+            Forbidden: the actor does not have them.
             StoreUnavailable
         """
-        async with self._store.write() as tx:
-            user = await find_user(tx, username=username)
-            granted = _checked([*user.permissions, *permissions])
-            await _grant(tx, user.id, [permission for permission in granted if permission not in user.permissions])
-            return await find_user(tx, username=username)
+        async with self._store.read() as tx:
+            user_id = (await find_user(tx, username=username)).id
+        user, _ = await self.change(user_id, UserChange(grant=permissions), by=by)
+        return user
+
+    async def change(
+        self, user_id: str, what: UserChange, *, by: Actor = HOME, reason: str | None = None
+    ) -> tuple[User, Change]:
+        """Change a user. What narrows their access is announced; what widens it is not.
+
+        Raises:
+            NotFound: there is no such user.
+            BadRequest: what is asked for breaks a rule, or there is no such role.
+            Forbidden: the actor does not have what the user would get, or, for a new password or a disabled user that
+                is enabled again, what the user has.
+            HashingBusy, StoreUnavailable
+        """
+        granted, assigned = check_permissions(what.grant), check_roles(what.assign)
+        if {*granted} & {*check_permissions(what.withdraw)} or {*assigned} & {*check_roles(what.unassign)}:
+            raise BadRequest("the same is to be given and taken")
+        hashed = None if what.password is None else await self._passwords.hash(what.password)
+        async with self._ledger.change(by, reason) as change:
+            before = await find_user(change.tx, user_id=user_id, for_update=True)
+            await _withdraw(change.tx, user_id, what)
+            await _grant(change.tx, user_id, [each for each in granted if each not in before.permissions])
+            await _assign(change.tx, user_id, [each for each in assigned if each not in before.roles])
+            await _set(change, user_id, what.disabled, hashed)
+            takes_over = hashed is not None or (before.disabled and what.disabled is False)
+            user = await _checked(change, user_id, () if takes_over else before.effective)
+            await self._tell(change, before, user, cut_off=hashed is not None or (what.disabled or False))
+            await change.record("user.change", user_id, _details(what))
+        return user, change
+
+    async def delete(self, user_id: str, *, by: Actor = HOME, reason: str | None = None) -> Change:
+        """Remove a user, with all sessions. The name is free again; the id is never used again.
+
+        Raises:
+            NotFound: there is no such user.
+            BadRequest, StoreUnavailable
+        """
+        async with self._ledger.change(by, reason) as change:
+            user = await find_user(change.tx, user_id=user_id, for_update=True)
+            await change.announce([subject_cut_off(change.cause, user_id)])
+            for table in (USER_PERMISSIONS, USER_ROLES, SESSIONS):
+                gone = await change.tx.execute(delete(table).where(table.c.user_id == user_id))
+                change.sessions = gone.rowcount if table is SESSIONS else 0
+            await change.tx.execute(delete(USERS).where(USERS.c.id == user_id))
+            await change.record("user.delete", user_id, {"username": user.username})
+        return change
 
     async def find(self, username: str) -> User:
         """The user of that name.
@@ -96,36 +167,36 @@ class Accounts:
     async def users(self, *, limit: int) -> list[User]:
         """Users by name, at most ``limit``."""
         async with self._store.read() as tx:
-            rows = (await tx.execute(select(USERS.c.username).order_by(USERS.c.username).limit(limit))).scalars().all()
-            return [await find_user(tx, username=name) for name in rows]
+            return await list_users(tx, limit=limit)
+
+    async def _tell(self, change: Change, before: User, after: User, *, cut_off: bool) -> None:
+        if not cut_off:
+            await change.announce(permissions_left(change.cause, after.id, before.effective, after.effective))
+            return
+        # A cut-off says all that a claims change would: no older token is left.
+        change.sessions = await end_sessions(
+            change.tx, SESSIONS.c.user_id == after.id, now=change.cause.at, reason=change.cause.reason
+        )
+        await change.announce([subject_cut_off(change.cause, after.id)])
 
 
-async def find_user(tx: Transaction, *, username: str | None = None, user_id: str | None = None) -> User:
-    """The user of that name or id.
-
-    Raises:
-        NotFound: there is none.
-    """
-    which = USERS.c.id == user_id if username is None else USERS.c.username == username
-    row = (await tx.execute(select(USERS).where(which))).first()
-    if row is None:
-        raise NotFound("there is no such user")
-    permissions = await permissions_of(tx, row.id)
-    return User(row.id, row.username, permissions, bool(row.disabled), row.created_at)
+async def _checked(change: Change, user_id: str, before: Iterable[str] = ()) -> User:
+    """The user as the change leaves it, if a token has room for it and the actor may give what is new."""
+    user = await find_user(change.tx, user_id=user_id)
+    check_weight(user.effective)
+    known = set(before)
+    change.by.must_hold(permission for permission in user.effective if permission not in known)
+    return user
 
 
-async def withdraw_everywhere(tx: Transaction, pattern: str) -> int:
-    """Take from every user what lets them do anything that ``pattern`` means. Returns how many grants are gone.
-
-    A wider grant goes as a whole: ``orders:*`` still allows ``orders:create``, and there is no pattern for the rest.
-    """
-    held = (await tx.execute(select(USER_PERMISSIONS.c.permission).distinct())).scalars().all()
-    gone = [permission for permission in held if overlaps(pattern, permission)]
-    removed = 0
-    for permission in gone:
-        result = await tx.execute(delete(USER_PERMISSIONS).where(USER_PERMISSIONS.c.permission == permission))
-        removed += result.rowcount
-    return removed
+async def _set(change: Change, user_id: str, disabled: bool | None, hashed: str | None) -> None:
+    columns: dict[str, object] = {}
+    if disabled is not None:
+        columns["disabled"] = disabled
+    if hashed is not None:
+        columns |= {"password_hash": hashed, "password_changed_at": change.cause.at}
+    if columns:
+        await change.tx.execute(update(USERS).where(USERS.c.id == user_id).values(columns))
 
 
 async def _grant(tx: Transaction, user_id: str, permissions: Iterable[str]) -> None:
@@ -133,15 +204,23 @@ async def _grant(tx: Transaction, user_id: str, permissions: Iterable[str]) -> N
         await tx.execute(insert(USER_PERMISSIONS).values(user_id=user_id, permission=permission))
 
 
-def _check_username(username: str) -> None:
-    if not 1 <= len(username) <= USERNAME_MAX_CHARS or not username.isprintable() or " " in username:
-        raise BadRequest(f"a user name has 1 to {USERNAME_MAX_CHARS} printable characters and no space")
+async def _assign(tx: Transaction, user_id: str, roles: Sequence[str]) -> None:
+    known = set((await tx.execute(select(ROLES.c.name).where(ROLES.c.name.in_(roles)))).scalars().all())
+    if missing := [role for role in roles if role not in known]:
+        raise BadRequest(f"there is no role {missing[0]}")
+    for role in roles:
+        await tx.execute(insert(USER_ROLES).values(user_id=user_id, role=role))
 
 
-def _checked(permissions: Sequence[str]) -> tuple[str, ...]:
-    granted = tuple(dict.fromkeys(permissions))
-    if not all(is_permission(permission) for permission in granted):
-        raise BadRequest("a permission is resource:action, each of A-Z a-z 0-9 . _ - or a single *")
-    if len(granted) > PERMISSIONS_MAX or sum(map(len, granted)) > GRANTED_TEXT_MAX:
-        raise BadRequest(f"a user has at most {PERMISSIONS_MAX} permissions, {GRANTED_TEXT_MAX} characters together")
-    return granted
+async def _withdraw(tx: Transaction, user_id: str, what: UserChange) -> None:
+    await tx.execute(
+        delete(USER_PERMISSIONS).where(
+            USER_PERMISSIONS.c.user_id == user_id, USER_PERMISSIONS.c.permission.in_(what.withdraw)
+        )
+    )
+    await tx.execute(delete(USER_ROLES).where(USER_ROLES.c.user_id == user_id, USER_ROLES.c.role.in_(what.unassign)))
+
+
+def _details(what: UserChange) -> dict[str, object]:
+    named = {name: list(getattr(what, name)) or None for name in ("grant", "withdraw", "assign", "unassign")}
+    return {**named, "disabled": what.disabled, "password": None if what.password is None else "changed"}

@@ -7,7 +7,7 @@ import typer
 from rich.text import Text
 
 from ostraka_issuer.accounts.offline import open_accounts
-from ostraka_issuer.accounts.users import User
+from ostraka_issuer.accounts.people import User
 from ostraka_issuer.limits import PAGE_MAX
 from ostraka_issuer.settings import load_settings
 

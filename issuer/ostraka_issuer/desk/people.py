@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ostraka_issuer.accounts.users import User
+from ostraka_issuer.accounts.people import User
 from ostraka_schemas.permissions import covered_by_any
 
 NOBODY: Final = "NAME"
@@ -29,5 +29,5 @@ class People:
 
 
 def _find(users: Sequence[User], permission: str, usual: str) -> str:
-    able = [user.username for user in users if not user.disabled and covered_by_any(user.permissions, permission)]
+    able = [user.username for user in users if not user.disabled and covered_by_any(user.effective, permission)]
     return usual if usual in able else next(iter(able), NOBODY)

@@ -1,0 +1,95 @@
+"""Users as they are kept, found and listed."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import Row, select
+
+from ostraka_issuer.errors import NotFound
+from ostraka_issuer.store import Transaction
+from ostraka_issuer.store.tables import USER_ROLES, USERS
+
+from .holdings import granted_to, permissions_of, roles_of
+from .names import is_text
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user.
+
+    Attributes:
+        id: ``sub`` of the user's tokens.
+        permissions: what was granted to the user directly.
+        roles: names of the user's roles.
+        effective: what the user may do, by grants and by roles.
+        password_changed_at: seconds since the epoch; ``None`` if it is still the first one.
+    """
+
+    id: str
+    username: str
+    permissions: tuple[str, ...]
+    disabled: bool
+    created_at: float
+    roles: tuple[str, ...] = ()
+    effective: tuple[str, ...] = ()
+    password_changed_at: float | None = None
+
+
+async def find_user(
+    tx: Transaction, *, username: str | None = None, user_id: str | None = None, for_update: bool = False
+) -> User:
+    """The user of that name or id.
+
+    Args:
+        for_update: hold the user, against whoever is about to mint: they wait, or have finished (``FOR UPDATE``).
+
+    Raises:
+        NotFound: there is none.
+    """
+    named = user_id if username is None else username
+    if named is None or not is_text(named):
+        raise NotFound("there is no such user")
+    query = select(USERS).where(USERS.c.id == user_id if username is None else USERS.c.username == username)
+    row = (await tx.execute(query.with_for_update() if for_update else query)).first()
+    if row is None:
+        raise NotFound("there is no such user")
+    return await _user(tx, row)
+
+
+async def list_users(
+    tx: Transaction, *, limit: int, after: str | None = None, username: str | None = None, role: str | None = None
+) -> list[User]:
+    """Users by name, at most ``limit``.
+
+    Args:
+        after: only those whose names come later.
+        username: only the user of that name.
+        role: only those with that role.
+    """
+    query = select(USERS).order_by(USERS.c.username).limit(limit)
+    if after is not None:
+        query = query.where(USERS.c.username > after)
+    if username is not None:
+        query = query.where(USERS.c.username == username)
+    if role is not None:
+        query = query.where(USERS.c.id.in_(select(USER_ROLES.c.user_id).where(USER_ROLES.c.role == role)))
+    if not all(is_text(text) for text in _given(after, username, role)):
+        return []
+    return [await _user(tx, row) for row in (await tx.execute(query)).all()]
+
+
+def _given(*texts: str | None) -> Iterable[str]:
+    return (text for text in texts if text is not None)
+
+
+async def _user(tx: Transaction, row: "Row[tuple[object, ...]]") -> User:
+    return User(
+        id=row.id,
+        username=row.username,
+        permissions=await granted_to(tx, row.id),
+        disabled=bool(row.disabled),
+        created_at=row.created_at,
+        roles=await roles_of(tx, row.id),
+        effective=await permissions_of(tx, row.id),
+        password_changed_at=row.password_changed_at,
+    )

@@ -67,7 +67,7 @@ class Home:
         Raises:
             HomeError: it was not, and with which command it is made.
         """
-        missing = [path.name for path in (self.anchor, self.database, self.secret, self.keys) if not path.exists()]
+        missing = [path.name for path in (self.anchor, self.database) if not path.exists()]
         if missing:
             raise HomeError(f"{self.path} is not a finished home: {', '.join(missing)} missing; run: ostraka init")
 

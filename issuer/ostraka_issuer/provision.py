@@ -16,8 +16,10 @@ from ostraka_schemas.subjects import Uri
 from .errors import HomeError
 from .home import Home, write_file
 from .identifiers import RandomBytes, new_id
-from .keys.files import KeyDirectory, KeyUse
+from .keys.files import KeyDirectory
+from .keys.opening import make_vault, open_key_store
 from .keys.schedule import KeyPolicy, new_row
+from .keys.sealed import KeyUse
 from .keys.vault import Vault
 from .limits import KEY_LIFETIME, ROOT_LIFETIME
 from .roots.keyfile import RootKeyFile, write_root_key
@@ -62,8 +64,11 @@ async def create_home(
     await asyncio.to_thread(_claim, home.path)
     try:
         made = await asyncio.to_thread(_make_keys, settings, int(now))
-        await asyncio.to_thread(_write_keys, home, made, root_key, random_bytes)
-        await _write_database(home, settings, made, now, random_bytes)
+        vault = await asyncio.to_thread(make_vault, settings, random_bytes=random_bytes)
+        await asyncio.to_thread(KeyDirectory(home.keys, vault).create)
+        await _write_database(home, settings, vault, made, now, random_bytes)
+        # Last: whatever fails before, no root key is left somewhere.
+        await asyncio.to_thread(_write_root_key, home, vault, made, root_key)
         anchor = TrustAnchor(settings.issuer, (made.root.kid,))
         await asyncio.to_thread(write_file, home.anchor, anchor.to_json() + b"\n", mode=0o644)
     except BaseException:
@@ -100,14 +105,10 @@ def _abandon(path: Path) -> None:
             entry.unlink(missing_ok=True)
 
 
-def _write_keys(home: Home, made: _Keys, root_key: RootKeyFile | None, random_bytes: RandomBytes) -> None:
-    directory = KeyDirectory(home.keys, Vault.create(home.secret, random_bytes))
-    directory.create()
-    directory.save(KeyUse.FEED, made.feed)
-    directory.save(KeyUse.TOKEN, made.token)
-    # Last: whatever fails before, no root key is left somewhere.
+def _write_root_key(home: Home, vault: Vault, made: _Keys, root_key: RootKeyFile | None) -> None:
     if root_key is None:
-        directory.save(KeyUse.ROOT, made.root)
+        # Never into the database, which other machines share.
+        KeyDirectory(home.keys, vault).save(KeyUse.ROOT, made.root)
     else:
         write_root_key(root_key, made.root)
 
@@ -133,7 +134,7 @@ def _make_keys(settings: IssuerSettings, now: int) -> _Keys:
 
 
 async def _write_database(
-    home: Home, settings: IssuerSettings, made: _Keys, now: float, random_bytes: RandomBytes
+    home: Home, settings: IssuerSettings, vault: Vault, made: _Keys, now: float, random_bytes: RandomBytes
 ) -> None:
     await asyncio.to_thread(migrate, home.database)
     subject = Uri(uri=settings.issuer)
@@ -142,7 +143,10 @@ async def _write_database(
     row = new_row(made.token.public, policy, nbf=int(now), now=now, txn=keys_txn)
     store = Store(home.database)
     try:
+        keys = open_key_store(settings, vault, store)
         async with store.write() as tx:
+            await keys.save(KeyUse.FEED, made.feed, tx)
+            await keys.save(KeyUse.TOKEN, made.token, tx)
             # The root document opens the feed: it names the key that signs every record, this one included.
             await insert_root(tx, version=1, raw=root_bytes(made.signed_root), txn=root_txn)
             await add_intent(

@@ -11,23 +11,23 @@ from pathlib import Path
 from ostraka_consumers.anchor import TrustAnchor
 from ostraka_consumers.clock import Clock, SystemClock
 from ostraka_consumers.verifier import Verifier
-from ostraka_schemas.jwk import SigningKey
 from ostraka_schemas.root import Limits, RootDocument
 
 from . import failpoints
 from .accounts.passwords import Passwords
 from .accounts.users import Accounts
 from .errors import HomeError, SetupError
-from .feed.regime import OpenKey, key_in
+from .feed.regime import key_in
 from .feed.role import FeedRole
 from .feed.roots import own_anchor, walk
 from .feed.snapshot_role import SnapshotRole
 from .home import Home
 from .identifiers import RandomBytes
-from .keys.files import KeyDirectory
 from .keys.keeper import KeyKeeper
+from .keys.opening import open_key_store, open_vault
 from .keys.ring import TokenKeys
 from .keys.schedule import KeyPolicy
+from .keys.stores import KeyStore
 from .keys.vault import Vault
 from .revocation import Revocations
 from .sessions.refresh_token import RefreshTokens
@@ -66,9 +66,6 @@ class _Files:
     root: RootDocument
     root_in_feed: RootDocument | None
     vault: Vault
-    directory: KeyDirectory
-    open_key: OpenKey
-    feed_key: SigningKey
 
 
 @asynccontextmanager
@@ -94,7 +91,10 @@ async def open_issuer(
         stack.push_async_callback(store.close)
         passwords = Passwords(settings.password_profile)
         stack.push_async_callback(passwords.close)
-        keys = _token_keys(files, store, clock, random_bytes)
+        key_store = open_key_store(settings, files.vault, store, clock=clock)
+        open_key = key_in(key_store)
+        feed_key = await store.work(lambda connection: open_key(files.root, connection))
+        keys = _token_keys(files, store, key_store, clock, random_bytes)
         revocations = Revocations(
             store,
             issuer=settings.issuer,
@@ -109,11 +109,11 @@ async def open_issuer(
 
         feed = FeedRole(
             store,
-            files.feed_key,
+            feed_key,
             settings,
             epoch=files.root.epoch,
             root=files.root_in_feed,
-            open_key=files.open_key,
+            open_key=open_key,
             root_changed=root_changed,
             clock=clock,
         )
@@ -157,10 +157,10 @@ async def open_issuer(
         )
 
 
-def _token_keys(files: _Files, store: Store, clock: Clock, random_bytes: RandomBytes) -> TokenKeys:
+def _token_keys(files: _Files, store: Store, key_store: KeyStore, clock: Clock, random_bytes: RandomBytes) -> TokenKeys:
     return TokenKeys(
         store,
-        files.directory,
+        key_store,
         issuer=files.anchor.issuer,
         policy=_policy(files.settings, files.root.limits),
         clock=clock,
@@ -192,11 +192,7 @@ def _open_files(settings: IssuerSettings) -> _Files:
     chain, in_feed = _chain(home, anchor, stored)
     root = in_feed or chain[0]
     settings = settle(settings, anchor, root, home.path)
-    vault = Vault.load(home.secret)
-    directory = KeyDirectory(home.keys, vault)
-    open_key = key_in(directory)
-    own = own_anchor(stored, anchor)
-    return _Files(settings, anchor, own, root, in_feed, vault, directory, open_key, open_key(root))
+    return _Files(settings, anchor, own_anchor(stored, anchor), root, in_feed, open_vault(settings))
 
 
 def _chain(

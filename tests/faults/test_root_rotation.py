@@ -21,7 +21,8 @@ from ostraka_consumers.status import Status
 from ostraka_issuer.api_client import ApiClient, Tokens
 from ostraka_issuer.cli.exits import Exit
 from ostraka_issuer.home import Home
-from ostraka_issuer.keys.files import KeyDirectory, KeyUse
+from ostraka_issuer.keys.files import KeyDirectory
+from ostraka_issuer.keys.sealed import KeyUse
 from ostraka_issuer.keys.vault import Vault
 from ostraka_schemas.events import KeySetChanged
 from ostraka_schemas.jwk import SigningKey

@@ -5,7 +5,8 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from ostraka_issuer.errors import KeyStoreError
-from ostraka_issuer.keys.files import KeyDirectory, KeyUse
+from ostraka_issuer.keys.files import KeyDirectory
+from ostraka_issuer.keys.sealed import KeyUse
 from ostraka_issuer.keys.vault import Vault
 from ostraka_schemas.jwk import ALGORITHMS, Algorithm, SigningKey
 

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import update
 
 from ostraka_issuer.errors import Conflict, KeyStoreError, NotFound, SigningUnavailable
-from ostraka_issuer.keys.files import KeyUse
 from ostraka_issuer.keys.keeper import KeyKeeper
+from ostraka_issuer.keys.sealed import KeyUse
 from ostraka_issuer.store.tables import TOKEN_KEYS
 from ostraka_schemas.events import KeySetChanged
 from tests.issuer.world import World, kid_of

@@ -9,7 +9,8 @@ from ostraka_issuer import provision
 from ostraka_issuer.errors import HomeError, KeyStoreError, SetupError
 from ostraka_issuer.feed.roots import walk
 from ostraka_issuer.home import Home
-from ostraka_issuer.keys.files import KeyDirectory, KeyUse
+from ostraka_issuer.keys.files import KeyDirectory
+from ostraka_issuer.keys.sealed import KeyUse
 from ostraka_issuer.keys.vault import Vault
 from ostraka_issuer.provision import create_home
 from ostraka_issuer.roots.keyfile import RootKeyFile, read_root_key
@@ -116,7 +117,7 @@ async def test_an_empty_directory_will_do(tmp_path: Path) -> None:
     Home(settings.home).require()
 
 
-@pytest.mark.parametrize("step", ["_make_keys", "_write_keys", "_write_database", "write_file"])
+@pytest.mark.parametrize("step", ["_make_keys", "_write_root_key", "_write_database", "write_file"])
 async def test_what_was_begun_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     settings = new_settings(tmp_path)
 

@@ -17,7 +17,7 @@ from ostraka_issuer.feed.log import FeedLog, StoredRecord
 from ostraka_issuer.feed.regime import Regime
 from ostraka_issuer.feed.roots import Roots
 from ostraka_issuer.home import Home
-from ostraka_issuer.keys.files import KeyUse
+from ostraka_issuer.keys.sealed import KeyUse
 from ostraka_issuer.limits import ROOT_LIFETIME
 from ostraka_issuer.provision import create_home
 from ostraka_issuer.roots.draft import Changes, next_root
@@ -328,7 +328,7 @@ async def test_without_its_feed_key_it_does_not_start(tmp_path: Path) -> None:
     settings = new_settings(tmp_path)
     await create_home(settings)
     async with open_chain(settings) as chain:
-        chain.directory().remove(KeyUse.FEED, chain.newest.feed_keys()[0].kid)
+        await chain.keys().remove(KeyUse.FEED, chain.newest.feed_keys()[0].kid)
     with pytest.raises(SetupError, match="none of the feed keys that root document version 1 names"):
         async with open_desk(tmp_path):
             pass

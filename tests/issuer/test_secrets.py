@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from ostraka_issuer.home import Home
 from ostraka_issuer.http.models import Login, Tokens
-from ostraka_issuer.keys.files import KeyUse
+from ostraka_issuer.keys.sealed import KeyUse
 from ostraka_schemas import base64url
 from tests.issuer.front import open_desk
 from tests.issuer.world import PASSWORD, World

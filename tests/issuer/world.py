@@ -16,6 +16,7 @@ from ostraka_issuer.accounts.people import User
 from ostraka_issuer.accounts.users import Accounts
 from ostraka_issuer.home import Home
 from ostraka_issuer.keys.files import KeyDirectory
+from ostraka_issuer.keys.opening import open_key_store, open_vault
 from ostraka_issuer.keys.ring import TokenKeys
 from ostraka_issuer.keys.schedule import KeyPolicy
 from ostraka_issuer.keys.vault import Vault
@@ -66,7 +67,7 @@ class World:
     async def open(cls, settings: IssuerSettings, clock: ManualClock) -> "World":
         """What a restarted process would have."""
         home = Home(settings.home)
-        store, vault = Store(home.database), Vault.load(home.secret)
+        store, vault = Store(home.database), open_vault(settings)
         directory, passwords = KeyDirectory(home.keys, vault), Passwords(settings.password_profile)
         wakes: list[float] = []
 
@@ -74,7 +75,8 @@ class World:
             wakes.append(clock.now().wall)
 
         policy = KeyPolicy(settings.token_algorithm, settings.token_lifetime, settings.key_lead)
-        keys = TokenKeys(store, directory, issuer=settings.issuer, policy=policy, clock=clock)
+        key_store = open_key_store(settings, vault, store, clock=clock)
+        keys = TokenKeys(store, key_store, issuer=settings.issuer, policy=policy, clock=clock)
         sessions = Sessions(
             store,
             passwords,

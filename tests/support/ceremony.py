@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from ostraka_issuer.keys.files import KeyUse
+from ostraka_issuer.keys.files import KeyDirectory
+from ostraka_issuer.keys.opening import open_vault
+from ostraka_issuer.keys.sealed import KeyUse
 from ostraka_issuer.roots.draft import Changes, next_root
 from ostraka_issuer.roots.publish import Chain, Published, open_chain
 from ostraka_issuer.settings import IssuerSettings
@@ -12,8 +14,12 @@ from ostraka_schemas.jwk import SigningKey
 from ostraka_schemas.root import FEED_ALGORITHM, sign_root
 
 
+def directory_of(chain: Chain) -> KeyDirectory:
+    return KeyDirectory(chain.home.keys, open_vault(chain.settings))
+
+
 def root_key_of(chain: Chain) -> SigningKey:
-    directory = chain.directory()
+    directory = directory_of(chain)
     (kid,) = directory.names(KeyUse.ROOT)
     return directory.load(KeyUse.ROOT, kid)
 
@@ -21,7 +27,7 @@ def root_key_of(chain: Chain) -> SigningKey:
 def new_feed_key(chain: Chain) -> SigningKey:
     """A feed key, sealed in the home, that no root document names yet."""
     key = SigningKey.generate(FEED_ALGORITHM)
-    chain.directory().save(KeyUse.FEED, key)
+    directory_of(chain).save(KeyUse.FEED, key)
     return key
 
 

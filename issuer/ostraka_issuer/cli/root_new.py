@@ -8,7 +8,7 @@ import typer
 from rich.text import Text
 
 from ostraka_issuer.home import read_json
-from ostraka_issuer.keys.files import KeyUse
+from ostraka_issuer.keys.sealed import KeyUse
 from ostraka_issuer.limits import ROOT_LIFETIME, ROOT_LIFETIME_MAX
 from ostraka_issuer.roots.draft import Changes, next_root
 from ostraka_issuer.roots.publish import Chain, open_chain
@@ -107,7 +107,7 @@ def new(
         async with open_chain(load_settings(home=home)) as chain:
             document = next_root(chain.newest, changes, now=int(chain.now))
             path = out or Path(f"root-{document.version}.json")
-            await asyncio.to_thread(_write, chain, document, path, feed_key)
+            await _write(chain, document, path, feed_key)
             return chain.newest, path, draft_root(document)
 
     current, path, value = asyncio.run(work())
@@ -119,13 +119,13 @@ def new(
         output.note("The feed key stays. If it was stolen, draft anew with --rotate-feed-key.")
 
 
-def _write(chain: Chain, document: RootDocument, path: Path, feed_key: SigningKey | None) -> None:
-    if path.exists():
+async def _write(chain: Chain, document: RootDocument, path: Path, feed_key: SigningKey | None) -> None:
+    if await asyncio.to_thread(path.exists):
         raise CommandError(f"{path} is there already; choose another with --out, or remove it first")
     if feed_key is not None:
         # Before the draft: no document names a key that is not here.
-        chain.directory().save(KeyUse.FEED, feed_key)
-    store_document(path, draft_root(document))
+        await chain.keys().save(KeyUse.FEED, feed_key)
+    await asyncio.to_thread(store_document, path, draft_root(document))
 
 
 def _public_key(path: Path) -> VerificationKey:

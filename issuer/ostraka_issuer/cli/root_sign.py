@@ -9,10 +9,12 @@ import typer
 from rich.text import Text
 
 from ostraka_issuer.home import Home
-from ostraka_issuer.keys.files import KeyDirectory, KeyUse
-from ostraka_issuer.keys.vault import Vault
+from ostraka_issuer.keys.files import KeyDirectory
+from ostraka_issuer.keys.opening import given_secret, open_vault
+from ostraka_issuer.keys.sealed import KeyUse
 from ostraka_issuer.roots.keyfile import read_root_key
 from ostraka_issuer.roots.review import quorums
+from ostraka_issuer.settings import load_settings
 from ostraka_schemas.jwk import SigningKey
 from ostraka_schemas.root import read_root_unverified, with_signature
 
@@ -48,7 +50,7 @@ def sign(
         ostraka root sign root-2.json --home ./issuer
     """
     value = load_document(file)
-    keys = [_from_file(key, passphrase_stdin, passphrase_file)] if key else _from_home(Home(home.expanduser()))
+    keys = [_from_file(key, passphrase_stdin, passphrase_file)] if key else _from_home(home)
     standard_error().print(table_of(value, None), markup=False)
     if not yes and sys.stdin.isatty():
         typer.confirm("Sign this?", abort=True, err=True)
@@ -64,10 +66,12 @@ def _from_file(path: Path, from_stdin: bool, file: Path | None) -> SigningKey:
     return read_root_key(path, needed_passphrase(path, from_stdin=from_stdin, file=file))
 
 
-def _from_home(home: Home) -> list[SigningKey]:
-    if not home.secret.exists():
+def _from_home(path: Path) -> list[SigningKey]:
+    settings = load_settings(home=path)
+    home = Home(settings.home)
+    if given_secret(settings) is None and not home.secret.exists():
         raise CommandError("say which key signs: --key KEYFILE", Exit.USAGE)
-    directory = KeyDirectory(home.keys, Vault.load(home.secret))
+    directory = KeyDirectory(home.keys, open_vault(settings))
     kids = directory.names(KeyUse.ROOT)
     if not kids:
         raise CommandError(

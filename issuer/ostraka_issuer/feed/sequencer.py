@@ -209,7 +209,7 @@ class Sequencer:
     def _catch_up(self, connection: Connection) -> Batch:
         # Another process has put a root document into the feed. Next time, intents are signed as it says.
         root = read_root_unverified(read_root_bytes(raw_of(connection, newest_placed(connection))))
-        return Batch(self._batch, [], [], Regime(root.epoch, self._open_key(root), root))
+        return Batch(self._batch, [], [], Regime(root.epoch, self._open_key(root, connection), root))
 
     def _sign(self, connection: Connection, waiting: Sequence[WaitingIntent]) -> Batch:
         if not waiting:

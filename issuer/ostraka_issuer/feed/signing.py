@@ -91,7 +91,7 @@ class Scribe:
             self._key_set = intent
 
     def _take_root(self, intent: WaitingIntent) -> None:
-        regime = self._regime.under(intents.root_value(intent), self._open_key)
+        regime = self._regime.under(intents.root_value(intent), self._open_key, self._connection)
         record = self._make(intent, intent.txn, regime)
         opens = self._head is not None and record.position.epoch > self._head.position.epoch
         following = self._key_set_again(record, regime) if opens else None

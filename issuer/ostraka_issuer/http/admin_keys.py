@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Response
 from fastapi import Path as InPath
 
 from ostraka_consumers.integrations.fastapi import requires
-from ostraka_issuer.keys.ring import KeyChange
+from ostraka_issuer.keys.changes import KeyChange
 from ostraka_issuer.keys.schedule import choose_signer
 from ostraka_issuer.runtime import Issuer
 from ostraka_schemas.limits import KID_MAX_CHARS

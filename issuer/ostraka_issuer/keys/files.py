@@ -1,38 +1,20 @@
-"""The directory of private keys: one sealed file a key, ``<use>-<kid>.key``.
-
-The seal is bound to use, kid and algorithm, so a file that is renamed does not open: a feed key can never become a
-token key. A file is written once and never changed.
+"""The directory of private keys: one sealed file a key, ``<use>-<kid>.key``: the algorithm's name, a line feed, the
+sealed key. A file is written once; only a change of the sealing secret replaces it.
 """
 
 import os
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
-
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_der_private_key,
-)
 
 from ostraka_consumers.persistence.files import sync_directory
 from ostraka_issuer.errors import HomeError, KeyStoreError
 from ostraka_issuer.home import write_file
-from ostraka_schemas.errors import UnsupportedKeyError
-from ostraka_schemas.jwk import ALGORITHMS, Algorithm, PrivateKey, SigningKey, is_kid
+from ostraka_schemas.jwk import SigningKey, is_kid
 
+from .sealed import KeyUse, SealedKey, open_key, require_kid, seal_key
 from .vault import Vault
 
 _FILE_MAX_BYTES: Final = 8 * 1024  # an RSA key of 4,096 bits has 2.4 KiB
-
-
-class KeyUse(StrEnum):
-    """What a key signs; never two things."""
-
-    ROOT = "root"
-    FEED = "feed"
-    TOKEN = "token"  # noqa: S105
 
 
 class KeyDirectory:
@@ -64,10 +46,17 @@ class KeyDirectory:
         path = self._file(use, key.kid)
         if path.exists():
             raise KeyStoreError(f"{path} is there already; a key file is never overwritten")
-        plain = key.private.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-        sealed = self._vault.seal(plain, _purpose(use, key.kid, key.alg))
+        self.put(seal_key(self._vault, use, key))
+
+    def put(self, stored: SealedKey) -> None:
+        """Store a sealed key, durably, in place of what has its name.
+
+        Raises:
+            KeyStoreError: it cannot be written.
+        """
         try:
-            write_file(path, key.alg.encode() + b"\n" + sealed, mode=0o600)
+            path = self._file(stored.use, stored.kid)
+            write_file(path, stored.alg.encode() + b"\n" + stored.sealed, mode=0o600)
         except HomeError as error:
             raise KeyStoreError(str(error)) from error
 
@@ -77,6 +66,18 @@ class KeyDirectory:
         Raises:
             KeyStoreError: not there, unreadable, sealed otherwise, or not the key its name says.
         """
+        stored = self.get(use, kid)
+        try:
+            return open_key(self._vault, stored)
+        except KeyStoreError as error:
+            raise KeyStoreError(f"{self._file(use, kid)}: {error}") from error
+
+    def get(self, use: KeyUse, kid: str) -> SealedKey:
+        """The key as it lies there.
+
+        Raises:
+            KeyStoreError: not there, or unreadable.
+        """
         path = self._file(use, kid)
         try:
             with path.open("rb") as file:
@@ -84,15 +85,7 @@ class KeyDirectory:
         except OSError as error:
             raise KeyStoreError(f"cannot read {path}: {error.strerror}") from error
         name, _, sealed = data.partition(b"\n")
-        alg = _algorithm(name.decode("ascii", "replace"), path)
-        try:
-            plain = self._vault.open(sealed, _purpose(use, kid, alg))
-        except KeyStoreError as error:
-            raise KeyStoreError(f"{path}: {error}") from error
-        key = _import(plain, alg, path)
-        if key.kid != kid:
-            raise KeyStoreError(f"{path} holds another key than its name says")
-        return key
+        return SealedKey(use, kid, name.decode("ascii", "replace"), sealed)
 
     def names(self, use: KeyUse) -> tuple[str, ...]:
         """The kids of all stored keys of one use, sorted.
@@ -129,25 +122,4 @@ class KeyDirectory:
             raise KeyStoreError(f"cannot remove {path}: {error.strerror}") from error
 
     def _file(self, use: KeyUse, kid: str) -> Path:
-        if not is_kid(kid):
-            raise KeyStoreError("a kid has only A-Z a-z 0-9 - _")
-        return self._path / f"{use}-{kid}.key"
-
-
-def _purpose(use: KeyUse, kid: str, alg: str) -> bytes:
-    return f"ostraka private key|{use}|{kid}|{alg}".encode()
-
-
-def _algorithm(name: str, path: Path) -> Algorithm:
-    for alg in ALGORITHMS:
-        if alg == name:
-            return alg
-    raise KeyStoreError(f"{path} is not a key file")
-
-
-def _import(plain: bytes, alg: Algorithm, path: Path) -> SigningKey:
-    try:
-        private: PrivateKey = load_der_private_key(plain, password=None)  # type: ignore[assignment]  # checked below
-        return SigningKey.from_private(private, alg)
-    except (ValueError, TypeError, UnsupportedKeyError) as error:
-        raise KeyStoreError(f"{path} does not hold a usable key") from error
+        return self._path / f"{use}-{require_kid(kid)}.key"

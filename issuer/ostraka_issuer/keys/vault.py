@@ -1,4 +1,4 @@
-"""Sealing: AES-256-GCM (NIST SP 800-38D) under one secret that lies in a file only its owner may read.
+"""Sealing: AES-256-GCM (NIST SP 800-38D) under one secret, from the environment or a file only its owner may read.
 
 Sealed bytes are ``OSK1 || nonce || ciphertext and tag``. The nonce is random: 2^32 seals under one secret are allowed
 (SP 800-38D §8.3), some thousand will ever be made. What is sealed is bound to its purpose through the associated data.
@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from ostraka_issuer.errors import HomeError, KeyStoreError
 from ostraka_issuer.home import write_file
 from ostraka_issuer.identifiers import RandomBytes
+from ostraka_issuer.limits import SECRET_FILE_MAX_BYTES
 from ostraka_schemas import base64url
 from ostraka_schemas.errors import MalformedError
 
@@ -60,16 +61,26 @@ class Vault:
             KeyStoreError: it cannot be read, is not one, or others may read it too.
         """
         try:
-            mode = path.stat().st_mode
-            text = path.read_bytes()
+            with path.open("rb") as file:
+                mode = os.fstat(file.fileno()).st_mode
+                text = file.read(SECRET_FILE_MAX_BYTES)
         except OSError as error:
             raise KeyStoreError(f"cannot read {path}: {error.strerror}") from error
         if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise KeyStoreError(f"{path} is open to others than its owner; run: chmod 600 {path}")
+        return cls.from_text(text.decode("ascii", "replace"), where=str(path), random_bytes=random_bytes)
+
+    @classmethod
+    def from_text(cls, text: str, *, where: str, random_bytes: RandomBytes = secrets.token_bytes) -> "Vault":
+        """The vault under a secret written as base64url, ``where`` it was found.
+
+        Raises:
+            KeyStoreError: it is none.
+        """
         try:
-            return cls(base64url.decode_text(text.strip().decode("ascii", "replace"), size=SECRET_BYTES), random_bytes)
-        except MalformedError as error:
-            raise KeyStoreError(f"{path} does not hold a sealing secret") from error
+            return cls(base64url.decode_text(text.strip(), size=SECRET_BYTES), random_bytes)
+        except MalformedError:
+            raise KeyStoreError(f"{where} does not hold a sealing secret: 32 random bytes as base64url") from None
 
     def seal(self, data: bytes, purpose: bytes) -> bytes:
         """Encrypt ``data``; it opens only for the same ``purpose``."""

@@ -18,8 +18,8 @@ from ostraka_issuer.feed.regime import key_in
 from ostraka_issuer.feed.roots import walk
 from ostraka_issuer.home import Home, write_file
 from ostraka_issuer.identifiers import RandomBytes, new_id
-from ostraka_issuer.keys.files import KeyDirectory
-from ostraka_issuer.keys.vault import Vault
+from ostraka_issuer.keys.opening import open_key_store, open_vault
+from ostraka_issuer.keys.stores import KeyStore
 from ostraka_issuer.settings import IssuerSettings
 from ostraka_issuer.store import Store, Transaction, migrate
 from ostraka_issuer.store.intents import add_intent
@@ -53,14 +53,21 @@ class Chain:
 
     Attributes:
         home: where it is.
+        settings: of the issuer.
         stored: every version, in order.
         documents: those that the anchor leads to, verified; the last one is the newest.
     """
 
     def __init__(
-        self, home: Home, store: Store, stored: list[StoredRoot], documents: list[RootDocument], clock: Clock
+        self,
+        settings: IssuerSettings,
+        store: Store,
+        stored: list[StoredRoot],
+        documents: list[RootDocument],
+        clock: Clock,
     ) -> None:
-        self.home = home
+        self.settings = settings
+        self.home = Home(settings.home)
         self.stored = stored
         self.documents = documents
         self._store = store
@@ -76,9 +83,9 @@ class Chain:
         """The newest document, in the feed or on its way there."""
         return self.documents[-1]
 
-    def directory(self) -> KeyDirectory:
-        """The keys of this home. Raises KeyStoreError if its secret cannot be read."""
-        return KeyDirectory(self.home.keys, Vault.load(self.home.secret))
+    def keys(self) -> KeyStore:
+        """The private keys. Raises KeyStoreError if the sealing secret cannot be had."""
+        return open_key_store(self.settings, open_vault(self.settings), self._store)
 
     async def publish(self, value: Mapping[str, Any], *, random_bytes: RandomBytes = secrets.token_bytes) -> Published:
         """Verify the next document and commit it, with the intent that brings it into the feed.
@@ -93,7 +100,8 @@ class Chain:
         """
         now = self.now
         document = self._verify(value, now)
-        await asyncio.to_thread(key_in(self.directory()), document)
+        open_key = key_in(await asyncio.to_thread(self.keys))
+        await self._store.work(lambda connection: open_key(document, connection))
         txn = new_id(random_bytes)
         try:
             async with self._store.announce() as tx:
@@ -154,7 +162,7 @@ async def open_chain(settings: IssuerSettings, *, clock: Clock | None = None) ->
             documents = walk(stored, anchor)
         except HomeError as error:
             raise HomeError(f"{home.path}: {error}") from error
-        yield Chain(home, store, stored, documents, clock or SystemClock())
+        yield Chain(settings, store, stored, documents, clock or SystemClock())
     finally:
         await store.close()
 

@@ -45,8 +45,16 @@ class Passwords:
     def __init__(self, profile: ProfileName, *, threads: int = HASHING_THREADS, queue: int = HASHING_QUEUE) -> None:
         self._hasher = PasswordHasher.from_parameters(PROFILES[profile])
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="ostraka-passwords")
-        self._places = threading.BoundedSemaphore(threads + queue)
+        self.places: Final = threads + queue
+        self._places = threading.BoundedSemaphore(self.places)
+        self._pending = 0
+        self._counting = threading.Lock()
         self._nobody = self._hasher.hash(secrets.token_urlsafe(16))
+
+    @property
+    def pending(self) -> int:
+        """How many passwords are worked on or wait for it; at most ``places``."""
+        return self._pending
 
     async def hash(self, password: str) -> str:
         """The hash to store, parameters and salt included.
@@ -85,17 +93,23 @@ class Passwords:
     async def _run(self, work: Callable[[], T]) -> T:
         if not self._places.acquire(blocking=False):
             raise HashingBusy("too many logins at once; try again")
+        self._count(1)
         try:
             future = self._pool.submit(work)
         except BaseException:
-            self._places.release()
+            self._free()
             raise
         # A caller that goes away does not free its place: the thread is still at work.
         future.add_done_callback(self._free)
         return await asyncio.wrap_future(future)
 
-    def _free(self, _done: "Future[T]") -> None:
+    def _free(self, _done: "Future[T] | None" = None) -> None:
+        self._count(-1)
         self._places.release()
+
+    def _count(self, more: int) -> None:
+        with self._counting:  # Places are freed by the threads that hash.
+            self._pending += more
 
 
 def _normal(password: str) -> bytes:

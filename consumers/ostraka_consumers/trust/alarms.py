@@ -24,7 +24,11 @@ class Alarm(StrEnum):
     WITHHELD = "withheld"
     """A source speaks of records that only another source brings: somebody on its way keeps them back."""
 
+    ROLLED_BACK = "rolled_back"
+    """A signed heartbeat does not know of records that were signed before it: the issuer goes on from an older copy of
+    its database."""
 
-DOUBTS: Final = frozenset(Alarm) - {Alarm.CLOCK, Alarm.WITHHELD}
+
+DOUBTS: Final = frozenset(Alarm) - {Alarm.CLOCK, Alarm.WITHHELD, Alarm.ROLLED_BACK}
 """After one of these no heartbeat is believed to vouch for the state. Only a new epoch, which takes the root keys,
 settles it."""

@@ -33,7 +33,7 @@ from .authentic import authenticate
 from .chain import Chain, Evidence, Place, Signed
 from .cutoffs import ISSUER
 from .effects import TrustState
-from .freshness import Freshness, Statement, Vouching, newest
+from .freshness import Freshness, Statement, Vouching, forgets, newest
 from .instant import Instant
 from .keyset import KeySet
 from .receipt import Kind, Outcome, Receipt, Taken
@@ -186,6 +186,9 @@ class TrustCore:
             return Receipt(Outcome.DUPLICATE, "older_heartbeat", position=position, heard=iat)
         if not chain.can_compare(position):
             raise Refused("head_too_old")
+        if forgets(heartbeat, chain.head, state.latest_iat):
+            self.alarms.add(Alarm.ROLLED_BACK)
+            raise Refused("forgets_records")
         self._last_heartbeat = record_hash(statement.raw), statement
         self._vouching.hear(statement, chain.head, at)
         self._compare_clocks(heartbeat, at)

@@ -170,6 +170,23 @@ class Vouching:
         return Freshness.LAGGING if behind else Freshness.FRESH
 
 
+def forgets(heartbeat: Heartbeat, head: Head | None, latest_iat: int) -> bool:
+    """Whether a heartbeat does not know of applied records that were signed before it: no issuer that kept its database
+    says so.
+
+    Two processes may have signed them, each with its own clock, so they must be further apart than two good clocks.
+
+    Args:
+        head: how far the feed is applied.
+        latest_iat: latest ``iat`` of the records up to there, in seconds since the epoch.
+    """
+    return (
+        head is not None
+        and heartbeat.head.position < head.position
+        and heartbeat.iat > latest_iat + 2 * CLOCK_TOLERANCE
+    )
+
+
 def newest(*positions: Position | None) -> Position | None:
     """The furthest of the positions that are known."""
     return max((position for position in positions if position is not None), default=None)

@@ -11,7 +11,7 @@ from ostraka_consumers.trust.core import TrustCore
 from ostraka_consumers.trust.receipt import Outcome
 from ostraka_schemas.events import IssuerCutoff, PermissionRevoked, RootPublished, SessionRevoked
 from ostraka_schemas.jwk import SigningKey
-from ostraka_schemas.limits import SNAPSHOT_PART_MAX_BYTES
+from ostraka_schemas.limits import CLOCK_TOLERANCE, SNAPSHOT_PART_MAX_BYTES
 from ostraka_schemas.records import GENESIS, Head, Position, record_hash
 from ostraka_schemas.root import FeedRole, Limits, RootDocument, RootRole, sign_root
 from ostraka_schemas.subjects import Complex, Opaque
@@ -551,6 +551,27 @@ def test_a_heartbeat_whose_head_is_too_old_to_compare_vouches_for_nothing(monkey
         assert fed.beat(head=Head(Position(1, seq), bytes(32)))[:3] == (Outcome.REFUSED, "head_too_old", ())
     assert {**fed.kept(), "now": 0} == {**before, "now": 0}
     assert HASH_WINDOW > 1_000
+
+
+@pytest.mark.parametrize(("later", "forgets"), [(2 * CLOCK_TOLERANCE, False), (2 * CLOCK_TOLERANCE + 1, True)])
+def test_a_heartbeat_that_does_not_know_of_older_records_is_no_news_and_an_alarm(later: int, forgets: bool) -> None:
+    fed = Fed()
+    before = fed.issuer.head
+    fed.take(fed.issuer.cut_subject("bob"))
+    fed.issuer.clock.advance(later)
+    kept = fed.kept()
+    receipt = fed.beat(head=before)
+    if not forgets:
+        assert (receipt.outcome, fed.alarms) == (Outcome.HEARTBEAT, set())
+        return
+    # The issuer goes on from a copy of its database that was made before the record.
+    assert receipt[:2] == (Outcome.REFUSED, "forgets_records")
+    assert fed.alarms == {"rolled_back"}
+    assert {**fed.kept(), "now": 0} == {**kept, "now": 0}
+    assert fed.freshness == "stale"
+    # It is no doubt: who heard it from somebody with a wrong clock goes on with the next that knows.
+    assert fed.beat().outcome is Outcome.HEARTBEAT
+    assert fed.freshness == "fresh"
 
 
 # --- what a token betrays --------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from .trust.receipt import Outcome, Receipt
 _log: Final = logging.getLogger("ostraka.verifier")
 
 CONNECTING: Final = "connecting"
+_TROUBLES: Final = frozenset({"waiting", "broke", "ended"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class Intake:
         self._take = take
         self._withheld = withheld
         self._state = "not started"
+        self._logged = ""
         self._delivered: Counter[str] = Counter()
         self._furthest: Position | None = None
         self._claimed: Position | None = None
@@ -135,9 +137,12 @@ class Intake:
         """Take note of what the source is doing."""
         if state == CONNECTING:
             self._claimed = None  # what it speaks of next may have come before, from another
-        if self._state != state:
-            _log.info("source %s: %s", self._name, state)
-            self._state = state
+        self._state = state
+        # Of an outage that lasts, one line when it begins and one when it is over, however often it tries.
+        if state not in (CONNECTING, self._logged):
+            self._logged = state
+            trouble = state.partition(":")[0] in _TROUBLES
+            _log.log(logging.WARNING if trouble else logging.INFO, "source %s: %s", self._name, state)
 
     # --- what can be seen --------------------------------------------------------------------------------------------
 

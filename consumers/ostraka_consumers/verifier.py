@@ -63,6 +63,8 @@ class Verifier:
             asks for as much as it knew before. One verifier each. Nothing in it is believed; but who may
             write to it can keep the verifier from becoming ready.
         jitter: picks the pause between 0 and its argument after which a source that broke is run again.
+        applied: called with the records whose turn has come, right after they took effect: for traces and the like.
+            It may not wait; what it raises is logged and changes nothing.
 
     Raises:
         ConfigurationError: no audience, no source, two of one name, or a bound on staleness that is not above zero.
@@ -80,6 +82,7 @@ class Verifier:
         remember: int = REMEMBERED_TOKENS,
         state_directory: str | os.PathLike[str] | None = None,
         jitter: Callable[[float], float] = lambda most: random.uniform(0, most),  # noqa: S311 - no secret
+        applied: Callable[[Sequence[Record]], None] | None = None,
     ) -> None:
         audiences = frozenset((audience,) if isinstance(audience, str) else audience)
         if not audiences or not all(audiences):
@@ -97,6 +100,7 @@ class Verifier:
         self.audiences: Final = audiences
         self._clock = clock or SystemClock()
         self._jitter: Final = jitter
+        self._applied: Final = applied
         self._keeper = None if state_directory is None else Keeper(state_directory, anchor)
         keep = None if self._keeper is None else self._keeper.offer
         self._core = TrustCore(anchor, max_staleness=max_staleness, keep=keep)
@@ -317,6 +321,11 @@ class Verifier:
             self._jumps = self._core.counters["snapshots"]
             self._watchers.skip()
         self._watchers.publish(receipt.applied, head.position if head else None)
+        if self._applied is not None and receipt.applied:
+            try:
+                self._applied(receipt.applied)
+            except Exception:  # noqa: BLE001 - the records are applied, whatever it was
+                _log.exception("whoever is told of applied records broke")
 
     def _withheld(self, source: str) -> None:
         self._core.alarms.add(Alarm.WITHHELD)

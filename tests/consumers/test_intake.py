@@ -158,3 +158,21 @@ def test_two_sources_of_one_name_are_a_mistake() -> None:
     issuer = FakeIssuer()
     with pytest.raises(ConfigurationError, match="same name"):
         Verifier(issuer.anchor, audience="orders", sources=[ListSource([]), ListSource([])])
+
+
+def test_an_outage_is_one_line_however_often_the_source_tries(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    sink = Two().sink("kafka")
+    for _ in range(3):
+        sink.report("connecting")
+        sink.report("waiting: no broker answers")
+    assert sink.state == "waiting: no broker answers"
+    sink.report("connecting")
+    sink.report("reading")
+    sink.report("connecting")
+    sink.report("waiting: no broker answers")
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", "source kafka: waiting: no broker answers"),
+        ("INFO", "source kafka: reading"),
+        ("WARNING", "source kafka: waiting: no broker answers"),
+    ]

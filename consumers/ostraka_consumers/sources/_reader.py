@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -26,6 +27,14 @@ from ._policy import (
 )
 from .base import FeedSink
 
+Around = Callable[[Sequence[tuple[str, bytes]]], AbstractContextManager[None]]
+"""Entered around each delivery, with the record's headers."""
+
+
+def nothing_around(_headers: Sequence[tuple[str, bytes]]) -> AbstractContextManager[None]:
+    """Nobody wants to know."""
+    return nullcontext()
+
 
 class NotUsable(Exception):
     """Brokers answer, but the topic is not one that can be read."""
@@ -37,6 +46,7 @@ class Reader:
     Args:
         snapshots: the topic of the snapshots.
         resume: how the life before ended.
+        around: entered around each delivery of a record of the feed.
 
     Attributes:
         consumer: whoever calls ``open`` has to stop it.
@@ -53,8 +63,10 @@ class Reader:
         resume: Resume,
         timing: KafkaTiming,
         clock: Callable[[], float],
+        around: Around = nothing_around,
     ) -> None:
         self.place = resume.place
+        self._around: Final = around
         self.consumer: Final = consumer
         self._partition: Final = TopicPartition(topic, 0)
         self._sink = sink
@@ -136,7 +148,8 @@ class Reader:
                 self._unconfirmed = False
                 continue
             if record.value is not None:
-                receipt = self._sink.deliver(record.value)
+                with self._around(record.headers):
+                    receipt = self._sink.deliver(record.value)
                 self._roots_missing = self._roots_missing or receipt.reason in ROOT_MISSING
             self.place = Place(record.offset, record.value)
             if self._clock() >= slice_ends:

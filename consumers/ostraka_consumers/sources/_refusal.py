@@ -40,6 +40,12 @@ async def why_refused(bootstrap: str | Sequence[str], security: Mapping[str, Any
     return told or f"no broker answers at {bootstrap if isinstance(bootstrap, str) else ', '.join(bootstrap)}"
 
 
+def name_of(error: BaseException) -> str:
+    """An error's kind and its words. aiokafka's name themselves in their words; others do not."""
+    kind, text = type(error).__name__, str(error)
+    return text if text.startswith(kind) else f"{kind}: {text}" if text else kind
+
+
 class _Refused(Exception):
     pass
 

@@ -25,8 +25,9 @@ from ._aiokafka import forbid_topic_creation, safe_stop
 from ._aiokafka_bounds import bound_frames, pass_over_compressed
 from ._backoff import Backoff
 from ._policy import KafkaTiming, Remedies, Resume, Trouble
-from ._reader import NotUsable, Reader
-from ._refusal import why_refused
+from ._quiet import quiet_client
+from ._reader import Around, NotUsable, Reader, nothing_around
+from ._refusal import name_of, why_refused
 from .base import FeedSink
 from .security import KafkaSecurity
 
@@ -49,6 +50,8 @@ class KafkaSource:
         client_id: shown in the broker's logs and quotas.
         name: tells several Kafka sources of one verifier apart.
         timing: how patient it is.
+        around: entered around the delivery of each record of the feed, with the headers it came with, which nobody
+            signed and which decide nothing: for traces. May not raise.
         clock: seconds, monotonic.
         jitter: picks a pause between 0 and its argument.
 
@@ -67,6 +70,7 @@ class KafkaSource:
         client_id: str = "ostraka-verifier",
         name: str = "kafka",
         timing: KafkaTiming | None = None,
+        around: Around = nothing_around,
         clock: Callable[[], float] = time.monotonic,
         jitter: Callable[[float], float] = lambda most: random.uniform(0, most),  # noqa: S311 - no secret
     ) -> None:
@@ -78,6 +82,7 @@ class KafkaSource:
         self._client_id = client_id
         self._name: Final = name
         self._timing = timing or KafkaTiming()
+        self._around = around
         self._clock = clock
         self._jitter = jitter
 
@@ -92,6 +97,10 @@ class KafkaSource:
         Raises:
             SourceError: aiokafka does not accept the configuration.
         """
+        with quiet_client():
+            await self._run(sink)
+
+    async def _run(self, sink: FeedSink) -> None:
         backoff = Backoff(self._timing, self._jitter)
         remedies = Remedies(self._timing)
         resume = Resume()
@@ -145,6 +154,7 @@ class KafkaSource:
             resume=resume,
             timing=self._timing,
             clock=self._clock,
+            around=self._around,
         )
 
     def _client_options(self) -> dict[str, Any]:
@@ -167,13 +177,13 @@ class KafkaSource:
     async def _explain(self, error: Exception) -> str:
         if isinstance(error, KafkaConnectionError):
             security = self._security.client_options() if self._security else None
-            return await why_refused(self._bootstrap, security) or f"the connection failed: {error}"
+            return await why_refused(self._bootstrap, security) or f"the connection failed: {name_of(error)}"
         if isinstance(error, TopicAuthorizationFailedError):
             return f"not allowed to read the topic {self._topic}"
         if isinstance(error, TimeoutError):
             return "a broker does not answer in time"
         logger.debug("the Kafka consumer failed", exc_info=error)
-        return f"{type(error).__name__}: {error}"
+        return name_of(error)
 
 
 def _addresses(bootstrap: str | Sequence[str]) -> list[str]:

@@ -13,6 +13,7 @@ from ostraka_schemas.jwk import SigningKey
 from ostraka_schemas.root import FEED_ALGORITHM, FeedRole, Limits, RootDocument, RootRole, root_bytes, sign_root
 from ostraka_schemas.subjects import Uri
 
+from .accounts.clients import register_public_client
 from .errors import HomeError
 from .home import Home, write_file
 from .identifiers import RandomBytes, new_id
@@ -152,6 +153,7 @@ async def _write_database(
             await add_intent(
                 tx, txn=root_txn, subject=subject, event=RootPublished.model_validate(made.signed_root), now=now
             )
+            await register_public_client(tx, settings.client_id, now)
             await insert_key(tx, row)
             await add_intent(tx, txn=keys_txn, subject=subject, event=key_set([row]), now=now)
     finally:

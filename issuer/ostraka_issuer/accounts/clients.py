@@ -1,20 +1,24 @@
 """Clients: the programs that ask for tokens, and how each proves who it is (RFC 6749 §2)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
-from sqlalchemy import select
+from sqlalchemy import Row, insert, select
 
 from ostraka_issuer.errors import NotFound
 from ostraka_issuer.store import Transaction
 from ostraka_issuer.store.tables import CLIENTS
 
+from .names import is_text
+
 AuthMethod = Literal["none", "client_secret_basic", "private_key_jwt"]
 GrantType = Literal[
     "password", "refresh_token", "client_credentials", "urn:ietf:params:oauth:grant-type:token-exchange"
 ]
-TOKEN_EXCHANGE: Final = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - the name of a grant
+GRANT_TYPES: Final[tuple[GrantType, ...]] = get_args(GrantType)
+OF_USERS: Final[tuple[GrantType, ...]] = ("password", "refresh_token")
+TOKEN_EXCHANGE: Final[GrantType] = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - the name of a grant
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,58 @@ async def find_client(tx: Transaction, client_id: str, *, for_share: bool = True
     query = select(CLIENTS).where(CLIENTS.c.id == client_id)
     if for_share:
         query = query.with_for_update(read=True)
-    row = (await tx.execute(query)).first()
+    return _client((await tx.execute(query)).first() if is_text(client_id) else None)
+
+
+async def hold_client(tx: Transaction, client_id: str) -> Client:
+    """The client of that id, held against whoever is about to mint: they wait, or have finished (``FOR UPDATE``).
+
+    Raises:
+        NotFound: there is none.
+    """
+    query = select(CLIENTS).where(CLIENTS.c.id == client_id).with_for_update()
+    return _client((await tx.execute(query)).first() if is_text(client_id) else None)
+
+
+async def list_clients(tx: Transaction, *, limit: int, after: str | None = None) -> list[Client]:
+    """Clients by id, at most ``limit``; with ``after`` only those whose ids come later."""
+    query = select(CLIENTS).order_by(CLIENTS.c.id).limit(limit)
+    if after is not None:
+        if not is_text(after):
+            return []
+        query = query.where(CLIENTS.c.id > after)
+    return [_client(row) for row in (await tx.execute(query)).all()]
+
+
+async def register_public_client(tx: Transaction, client_id: str, now: float) -> None:
+    """Make the client of logins that name none, if it is not there: a public one, for people at the command line."""
+    if (await tx.execute(select(CLIENTS.c.id).where(CLIENTS.c.id == client_id))).first() is None:
+        await insert_client(tx, public_client(client_id, now))
+
+
+def public_client(client_id: str, now: float, audiences: Sequence[str] = ()) -> Client:
+    """A client that cannot keep a secret: a command, an app, a page."""
+    return Client(client_id, client_id, "none", None, None, OF_USERS, tuple(audiences), disabled=False, created_at=now)
+
+
+async def insert_client(tx: Transaction, client: Client) -> None:
+    """Write a new client."""
+    await tx.execute(
+        insert(CLIENTS).values(
+            id=client.id,
+            name=client.name,
+            auth_method=client.auth_method,
+            secret_hash=client.secret_hash,
+            jwks=client.jwks,
+            grant_types=list(client.grant_types),
+            audiences=list(client.audiences),
+            disabled=client.disabled,
+            created_at=client.created_at,
+        )
+    )
+
+
+def _client(row: "Row[Any] | None") -> Client:
     if row is None:
         raise NotFound("there is no such client")
     return Client(

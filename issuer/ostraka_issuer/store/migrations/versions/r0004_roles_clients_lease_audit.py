@@ -97,7 +97,7 @@ def _public_client(client_id: str, created_at: float) -> dict[str, Any]:
         "auth_method": "none",
         "secret_hash": None,
         "jwks": None,
-        "grant_types": ["refresh_token"],
+        "grant_types": ["password", "refresh_token"],
         "audiences": [],
         "disabled": False,
         "created_at": created_at,

@@ -2,7 +2,7 @@
 
 import signal
 
-pytest_plugins = ["tests.support.noted", "tests.kafka.fixtures"]
+pytest_plugins = ["tests.support.noted", "tests.kafka.fixtures", "tests.postgres.fixtures"]
 
 
 def pytest_configure() -> None:

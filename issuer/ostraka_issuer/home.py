@@ -61,13 +61,17 @@ class Home:
         """The command line's login."""
         return self.path / "session.json"
 
-    def require(self) -> None:
+    def require(self, *, database: bool = True) -> None:
         """See that the home was made and finished.
+
+        Args:
+            database: whether it holds the database too.
 
         Raises:
             HomeError: it was not, and with which command it is made.
         """
-        missing = [path.name for path in (self.anchor, self.database) if not path.exists()]
+        wanted = (self.anchor, self.database) if database else (self.anchor,)
+        missing = [path.name for path in wanted if not path.exists()]
         if missing:
             raise HomeError(f"{self.path} is not a finished home: {', '.join(missing)} missing; run: ostraka init")
 

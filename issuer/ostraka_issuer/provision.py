@@ -25,7 +25,7 @@ from .keys.vault import Vault
 from .limits import KEY_LIFETIME, ROOT_LIFETIME
 from .roots.keyfile import RootKeyFile, write_root_key
 from .settings import IssuerSettings
-from .store import Store, migrate
+from .store import migrate, open_store
 from .store.intents import add_intent
 from .store.keys import insert_key, key_set
 from .store.roots import insert_root
@@ -67,7 +67,7 @@ async def create_home(
         made = await asyncio.to_thread(_make_keys, settings, int(now))
         vault = await asyncio.to_thread(make_vault, settings, random_bytes=random_bytes)
         await asyncio.to_thread(KeyDirectory(home.keys, vault).create)
-        await _write_database(home, settings, vault, made, now, random_bytes)
+        await _write_database(settings, vault, made, now, random_bytes)
         # Last: whatever fails before, no root key is left somewhere.
         await asyncio.to_thread(_write_root_key, home, vault, made, root_key)
         anchor = TrustAnchor(settings.issuer, (made.root.kid,))
@@ -135,14 +135,14 @@ def _make_keys(settings: IssuerSettings, now: int) -> _Keys:
 
 
 async def _write_database(
-    home: Home, settings: IssuerSettings, vault: Vault, made: _Keys, now: float, random_bytes: RandomBytes
+    settings: IssuerSettings, vault: Vault, made: _Keys, now: float, random_bytes: RandomBytes
 ) -> None:
-    await asyncio.to_thread(migrate, home.database)
+    await asyncio.to_thread(migrate, settings)
     subject = Uri(uri=settings.issuer)
     policy = KeyPolicy(settings.token_algorithm, settings.token_lifetime, settings.key_lead)
     root_txn, keys_txn = new_id(random_bytes), new_id(random_bytes)
     row = new_row(made.token.public, policy, nbf=int(now), now=now, txn=keys_txn)
-    store = Store(home.database)
+    store = open_store(settings)
     try:
         keys = open_key_store(settings, vault, store)
         async with store.write() as tx:

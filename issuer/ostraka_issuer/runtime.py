@@ -34,7 +34,7 @@ from .sessions.refresh_token import RefreshTokens
 from .sessions.service import Sessions
 from .sessions.tokens import Minter
 from .settings import OWN_AUDIENCE, IssuerSettings
-from .store import Store, migrate
+from .store import Store, migrate, open_store
 from .store.roots import StoredRoot, roots_in
 
 _log = logging.getLogger("ostraka.issuer")
@@ -87,7 +87,7 @@ async def open_issuer(
     files = await asyncio.to_thread(_open_files, settings)
     settings = files.settings
     async with AsyncExitStack() as stack:
-        store = Store(Home(settings.home).database)
+        store = open_store(settings)
         stack.push_async_callback(store.close)
         passwords = Passwords(settings.password_profile)
         stack.push_async_callback(passwords.close)
@@ -182,13 +182,13 @@ def _policy(settings: IssuerSettings, limits: Limits) -> KeyPolicy:
 
 def _open_files(settings: IssuerSettings) -> _Files:
     home = Home(settings.home)
-    home.require()
+    home.require(database=settings.database is None)
     _ = settings.kafka_security  # Reads its files here, where it may block; the copies made below keep it.
     anchor = TrustAnchor.load(home.anchor)
-    migrate(home.database)
+    migrate(settings)
     if home.root_key.exists():
         _log.warning("the root key still lies in %s: take it away, it has no business on this machine", home.root_key)
-    stored = roots_in(home.database)
+    stored = roots_in(settings)
     chain, in_feed = _chain(home, anchor, stored)
     root = in_feed or chain[0]
     settings = settle(settings, anchor, root, home.path)

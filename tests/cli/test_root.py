@@ -9,8 +9,8 @@ import pytest
 
 from ostraka_consumers.anchor import TrustAnchor
 from ostraka_issuer.cli.exits import Exit
-from ostraka_issuer.home import Home
 from ostraka_issuer.roots.keyfile import read_root_key
+from ostraka_issuer.settings import load_settings
 from ostraka_issuer.store.roots import roots_in
 from ostraka_schemas.root import read_root_bytes, root_bytes
 from tests.cli.terminal import Ran, invoke
@@ -41,7 +41,7 @@ class Place:
         return ran
 
     def versions(self) -> list[int]:
-        return [root.version for root in roots_in(Home(self.home).database)]
+        return [root.version for root in roots_in(load_settings(home=self.home))]
 
 
 @pytest.fixture
@@ -241,7 +241,7 @@ def test_a_stranger_can_sign_but_is_told_that_it_may_not_count(issuer: Place) ->
     issuer.good("root", "sign", "root-2.json")
     issuer.good("root", "publish", "root-2.json")
     raw = (issuer.path / "root-2.json").read_bytes().rstrip()
-    assert roots_in(Home(issuer.home).database)[1].raw == raw == root_bytes(read_root_bytes(raw))
+    assert roots_in(load_settings(home=issuer.home))[1].raw == raw == root_bytes(read_root_bytes(raw))
 
 
 def test_show_reads_files_anywhere(issuer: Place, vault: Place) -> None:

@@ -28,7 +28,7 @@ async def test_what_a_new_home_holds(tmp_path: Path) -> None:
     home.require()
     anchor = TrustAnchor.load(home.anchor)
     assert anchor == made.anchor == TrustAnchor("https://id.example", (made.root_kid,))
-    (stored,) = roots_in(home.database)
+    (stored,) = roots_in(settings)
     (root,) = walk([stored], anchor)
     assert [key.kid for key in root.feed_keys()] == [made.feed_kid]
     assert (root.version, root.epoch, root.root.threshold) == (1, 1, 1)

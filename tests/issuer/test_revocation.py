@@ -223,7 +223,7 @@ async def test_a_busy_database_means_no_revocation_at_all(world: World, monkeypa
     await world.add()
     issued = await world.sessions.login("alice", PASSWORD)
     monkeypatch.setattr(engine, "DATABASE_WAIT", 0.02)
-    async with world.store.write():
+    async with world.store.announce():
         with pytest.raises(StoreUnavailable):
             await world.revocations.subject(username="alice")
     assert await alive(world, issued.session_id) == [True]

@@ -23,7 +23,7 @@ from ostraka_issuer.provision import create_home
 from ostraka_issuer.roots.draft import Changes, next_root
 from ostraka_issuer.roots.publish import open_chain
 from ostraka_issuer.roots.review import quorums
-from ostraka_issuer.store import Store, migrate
+from ostraka_issuer.store import Store, migrate, open_store
 from ostraka_issuer.store.roots import roots_in
 from ostraka_schemas import base64url, jws
 from ostraka_schemas.events import KeySetChanged, PermissionRevoked, RootPublished
@@ -137,7 +137,7 @@ async def test_an_epoch_takes_along_the_key_set_that_was_announced_and_none_that
 
 
 async def test_versions_follow_each_other_and_are_served_as_they_were_signed(desk: Desk) -> None:
-    signed = [roots_in(Home(desk.issuer.settings.home).database)[0].raw]
+    signed = [roots_in(desk.issuer.settings)[0].raw]
     for version in (2, 3, 4):
         async with open_chain(desk.issuer.settings) as chain:
             value = signed_next(chain, Changes(new_epoch=version == 3))
@@ -221,7 +221,7 @@ async def test_what_no_verifier_would_take_is_not_published(tmp_path: Path) -> N
         foreign = next_root(chain.newest, Changes(feed_key=stranger.public), now=now)
         with pytest.raises(KeyStoreError, match="none of the feed keys"):
             await chain.publish(sign_root(foreign, [root_key]))
-    assert [root.version for root in roots_in(Home(settings.home).database)] == [1]
+    assert [root.version for root in roots_in(settings)] == [1]
 
 
 async def test_only_one_of_two_that_publish_at_once_succeeds(tmp_path: Path) -> None:
@@ -285,7 +285,7 @@ async def test_fewer_root_keys_than_must_sign_mislead_no_newcomer(tmp_path: Path
     # And it leads to the feed: the issuer's own verifier follows it, and one that has nothing but this file.
     async with open_desk(tmp_path) as desk:
         await in_force(desk, 3)
-        signed = [root.raw for root in roots_in(home.database)]
+        signed = [root.raw for root in roots_in(settings)]
         assert [follows(anchor, signed) for anchor in (of_three, of_two)] == [3, 3]
 
 
@@ -354,14 +354,9 @@ async def test_a_database_of_before_gets_its_chain_from_its_intents(tmp_path: Pa
     await create_home(settings)
     async with open_desk(tmp_path) as desk:
         raw = (await desk.issuer.feed.signed_roots())[0]
-    database = Home(settings.home).database
-    with sqlite3.connect(database) as connection:
-        connection.execute("DROP TABLE snapshot_parts")
-        connection.execute("DROP TABLE root_documents")
-        connection.execute("UPDATE alembic_version SET version_num = '0001'")
-    connection.close()
-    migrate(database)
-    (root,) = roots_in(database)
+    migrate(settings, "0001")
+    migrate(settings)
+    (root,) = roots_in(settings)
     assert (root.version, root.raw, root.position) == (1, raw, Position(1, 1))
 
 
@@ -430,7 +425,7 @@ async def test_ready_says_when_it_ends(desk: Desk) -> None:
 async def test_the_chain_is_read_once_and_again_after_news(tmp_path: Path) -> None:
     settings = new_settings(tmp_path)
     await create_home(settings)
-    store = Store(Home(settings.home).database)
+    store = open_store(settings)
     try:
         roots = Roots(store)
         assert await roots.signed_roots() == []

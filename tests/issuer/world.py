@@ -26,7 +26,7 @@ from ostraka_issuer.sessions.refresh_token import RefreshTokens
 from ostraka_issuer.sessions.service import Sessions
 from ostraka_issuer.sessions.tokens import Minter
 from ostraka_issuer.settings import IssuerSettings, load_settings
-from ostraka_issuer.store import Store
+from ostraka_issuer.store import Store, open_store
 from ostraka_issuer.store.tables import FEED_RECORDS, INTENTS, SESSIONS, USERS
 from ostraka_schemas import base64url, jws, strict_json
 from ostraka_schemas.limits import TOKEN_MAX_BYTES
@@ -67,7 +67,7 @@ class World:
     async def open(cls, settings: IssuerSettings, clock: ManualClock) -> "World":
         """What a restarted process would have."""
         home = Home(settings.home)
-        store, vault = Store(home.database), open_vault(settings)
+        store, vault = open_store(settings), open_vault(settings)
         directory, passwords = KeyDirectory(home.keys, vault), Passwords(settings.password_profile)
         wakes: list[float] = []
 

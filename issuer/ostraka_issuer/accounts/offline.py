@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from ostraka_consumers.anchor import TrustAnchor
 from ostraka_issuer.home import Home
 from ostraka_issuer.settings import IssuerSettings
-from ostraka_issuer.store import Store, migrate
+from ostraka_issuer.store import migrate, open_store
 
 from .passwords import Passwords
 from .users import Accounts
@@ -22,10 +22,10 @@ async def open_accounts(settings: IssuerSettings) -> AsyncIterator[Accounts]:
         SchemaError, StoreUnavailable
     """
     home = Home(settings.home)
-    await asyncio.to_thread(home.require)
-    await asyncio.to_thread(migrate, home.database)
+    await asyncio.to_thread(home.require, database=settings.database is None)
+    await asyncio.to_thread(migrate, settings)
     issuer = (await asyncio.to_thread(TrustAnchor.load, home.anchor)).issuer
-    store, passwords = Store(home.database), Passwords(settings.password_profile)
+    store, passwords = open_store(settings), Passwords(settings.password_profile)
     try:
         yield Accounts(store, passwords, issuer=issuer)
     finally:

@@ -21,7 +21,7 @@ from ostraka_issuer.identifiers import RandomBytes, new_id
 from ostraka_issuer.keys.opening import open_key_store, open_vault
 from ostraka_issuer.keys.stores import KeyStore
 from ostraka_issuer.settings import IssuerSettings
-from ostraka_issuer.store import Store, Transaction, migrate
+from ostraka_issuer.store import Store, Transaction, migrate, open_store
 from ostraka_issuer.store.intents import add_intent
 from ostraka_issuer.store.keys import key_set, read_keys
 from ostraka_issuer.store.roots import StoredRoot, insert_root, read_roots
@@ -151,10 +151,10 @@ async def open_chain(settings: IssuerSettings, *, clock: Clock | None = None) ->
         SchemaError, StoreUnavailable
     """
     home = Home(settings.home)
-    await asyncio.to_thread(home.require)
+    await asyncio.to_thread(home.require, database=settings.database is None)
     anchor = await asyncio.to_thread(TrustAnchor.load, home.anchor)
-    await asyncio.to_thread(migrate, home.database)
-    store = Store(home.database)
+    await asyncio.to_thread(migrate, settings)
+    store = open_store(settings)
     try:
         async with store.read() as tx:
             stored = await read_roots(tx)

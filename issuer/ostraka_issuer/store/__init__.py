@@ -1,6 +1,6 @@
-"""The database: tables, migrations, transactions."""
+"""The database: tables, migrations, transactions, locks."""
 
 from .engine import Store, Transaction
-from .migrate import migrate
+from .opening import migrate, open_store
 
-__all__ = ["Store", "Transaction", "migrate"]
+__all__ = ["Store", "Transaction", "migrate", "open_store"]

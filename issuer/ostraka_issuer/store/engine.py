@@ -1,34 +1,38 @@
-"""The database: SQLite that does not lose a commit, one writer at a time, and our errors only.
+"""The database: what both kinds have in common. Transactions, and our errors only.
 
-``synchronous=FULL``: with WAL and less, a power cut may take back a commit that was acknowledged. Writers take the lock
-when they begin (``BEGIN IMMEDIATE``): what a transaction read is still true when it writes. Within one process writers
-queue in order; SQLite's own waiting, by polling, is left for other processes.
+========================  ==========================================  ================================================
+..                        SQLite (``sqlite.py``)                      PostgreSQL (``postgres.py``)
+========================  ==========================================  ================================================
+``read()``                one state                                   one state (REPEATABLE READ, READ ONLY)
+``write()``               alone                                       beside other writers (READ COMMITTED)
+``announce()``, ``work()``  alone                                     alone among their kind, in every process
+========================  ==========================================  ================================================
+
+So in ``announce()`` and ``work()`` the order of commits is the order of intents, and the head of the feed that was read
+is the head that is followed. What else a transaction must keep from changing it locks: see ``locks``.
 """
 
 import asyncio
 import math
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from typing import ClassVar, Literal, Protocol, TypeVar
 
-from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ostraka_consumers.uninterrupted import uninterrupted
-from ostraka_issuer.errors import StoreUnavailable
-from ostraka_issuer.limits import DATABASE_CONNECTIONS, DATABASE_WAIT, STORE_TROUBLE
+from ostraka_issuer.errors import BadRequest, StoreUnavailable
+from ostraka_issuer.limits import DATABASE_WAIT, STORE_TROUBLE
 
 T = TypeVar("T")
 
 Transaction = AsyncConnection
 """What the store hands out: a connection inside a transaction."""
 
-_WRITES: Final = "ostraka_writes"
+Dialect = Literal["sqlite", "postgresql"]
 
 
 class Companion(Protocol):
@@ -39,31 +43,20 @@ class Companion(Protocol):
         ...
 
 
-class Store:
-    """The issuer's database. ``companion`` joins the transactions of ``announce()``; there may be none.
+class Store(ABC):
+    """The issuer's database: ``open_store`` makes one.
 
-    Args:
-        path: the SQLite file; it must have been migrated (``migrate``).
+    Use ``read()``, ``write()``, ``announce()``, ``work()`` and ``listen()``, then ``close()``.
 
-    Use ``read()``, ``write()`` and ``work()``, then ``close()``.
+    Attributes:
+        dialect: which kind it is.
+        companion: joins the transactions of ``announce()``; there may be none.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._engine: AsyncEngine = create_async_engine(
-            f"sqlite+aiosqlite:///{path}",
-            pool_size=DATABASE_CONNECTIONS,
-            max_overflow=0,
-            pool_timeout=DATABASE_WAIT,
-            hide_parameters=True,
-        )
-        prepare(self._engine.sync_engine)
+    dialect: ClassVar[Dialect]
+
+    def __init__(self) -> None:
         self._writers = asyncio.Lock()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ostraka-store")
-        self._thread_engine = create_engine(
-            f"sqlite:///{path}", poolclass=StaticPool, hide_parameters=True, execution_options={_WRITES: True}
-        )
-        prepare(self._thread_engine)
-        self._closed = False
         self._failed_at = -math.inf
         self._failure = ""
         self.companion: Companion | None = None
@@ -80,8 +73,8 @@ class Store:
         Raises:
             StoreUnavailable: the database cannot be read now.
         """
-        with _ours():
-            async with self._engine.connect() as connection, connection.begin():
+        with ours():
+            async with self._reading() as connection:
                 yield connection
 
     @asynccontextmanager
@@ -90,9 +83,10 @@ class Store:
 
         Raises:
             StoreUnavailable: no turn within ``DATABASE_WAIT``, or the database cannot be written; nothing was changed.
+            BadRequest: a text that the database cannot hold.
         """
-        with _ours():
-            async with self._turn(), self._transaction() as connection:
+        with ours(), self._watched():
+            async with self._writing() as connection:
                 yield connection
 
     @asynccontextmanager
@@ -102,39 +96,60 @@ class Store:
         Without a companion the intent waits for the feed, in whatever process it runs.
 
         Raises:
-            StoreUnavailable: as for ``write()``.
+            StoreUnavailable, BadRequest: as for ``write()``.
         """
         companion = self.companion
         committed: Callable[[], None] | None = None
-        with _ours():
+        with ours():
             async with self._turn():
-                async with self._transaction() as connection:
-                    yield connection
-                    if companion is not None:
-                        committed = await connection.run_sync(companion.join)
+                with self._watched():
+                    async with self._announcing() as connection:
+                        yield connection
+                        if companion is not None:
+                            committed = await connection.run_sync(companion.join)
                 if committed is not None:
                     committed()
 
     async def work(self, job: Callable[[Connection], T]) -> T:
-        """Run ``job`` in one transaction that may write, in a thread of the store's own.
+        """Run ``job`` in one transaction that may write, with as few changes of thread as can be.
 
-        A statement through ``write()`` costs several changes of thread. This costs two for all of them, so it is for
-        the path on which every verifier waits. A cancellation is raised when the transaction has ended.
+        It is for the path on which every verifier waits. A cancellation is raised when the transaction has ended.
 
         Raises:
             StoreUnavailable: as for ``write()``.
         """
-        with _ours():
+        with ours():
             async with self._turn():
-                loop = asyncio.get_running_loop()
-                return await uninterrupted(loop.run_in_executor(self._thread, self._work, job))
+                with self._watched():
+                    return await self._working(job)
 
-    def _work(self, job: Callable[[Connection], T]) -> T:
-        with self._thread_engine.begin() as connection:
-            return job(connection)
+    @abstractmethod
+    def listen(self, callback: Callable[[], None]) -> AbstractAsyncContextManager[None]:
+        """Call ``callback`` soon after another process committed with ``announce()`` or ``work()``.
+
+        It may also be called without a reason, never from another thread, and misses nothing that is committed after
+        the block was entered: a connection that broke is made again, and whoever listens is told to look.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Close every connection. The second time has no effect."""
+
+    @abstractmethod
+    def _reading(self) -> AbstractAsyncContextManager[Transaction]: ...
+
+    @abstractmethod
+    def _writing(self) -> AbstractAsyncContextManager[Transaction]: ...
+
+    @abstractmethod
+    def _announcing(self) -> AbstractAsyncContextManager[Transaction]: ...
+
+    @abstractmethod
+    async def _working(self, job: Callable[[Connection], T]) -> T: ...
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
+        """One at a time within this process."""
         try:
             async with asyncio.timeout(DATABASE_WAIT):
                 await self._writers.acquire()
@@ -142,28 +157,26 @@ class Store:
             raise StoreUnavailable(f"the database had no turn for a writer within {DATABASE_WAIT:.0f} s") from error
         try:
             yield
-        except DBAPIError as error:
-            self._failed_at, self._failure = _now(), f"cannot be written: {error.orig}"
-            raise
-        else:
-            self._failed_at = -math.inf
         finally:
             self._writers.release()
 
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[Transaction]:
-        async with self._engine.connect() as plain:
-            connection = await plain.execution_options(**{_WRITES: True})
-            async with connection.begin():
-                yield connection
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        try:
+            yield
+        except IntegrityError:
+            raise  # The database is well: it refused.
+        except DBAPIError as error:
+            self._failed(str(error.orig))
+            raise
+        except StoreUnavailable as error:
+            self._failed(str(error))
+            raise
+        else:
+            self._failed_at = -math.inf
 
-    async def close(self) -> None:
-        """Close every connection. The second time has no effect."""
-        await self._engine.dispose()
-        if not self._closed:
-            self._closed = True
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._thread_engine.dispose)
-            self._thread.shutdown(wait=False)
+    def _failed(self, why: str) -> None:
+        self._failed_at, self._failure = _now(), f"cannot be written: {why}"
 
 
 def _now() -> float:
@@ -171,30 +184,14 @@ def _now() -> float:
 
 
 @contextmanager
-def _ours() -> Iterator[None]:
+def ours() -> Iterator[None]:
+    """Nothing but our own errors leaves the block, as far as they are the database's."""
     try:
         yield
     except DBAPIError as error:
         raise StoreUnavailable(f"the database did not do it: {error.orig}") from error
     except PoolTimeout as error:
         raise StoreUnavailable(f"the database had no connection free within {DATABASE_WAIT:.0f} s") from error
-
-
-def prepare(engine: Engine) -> None:
-    """Give every connection of ``engine`` the settings above, and transactions that begin as they should."""
-
-    @event.listens_for(engine, "connect")
-    def connected(connection: DBAPIConnection, _record: object) -> None:
-        # Python's sqlite3 would begin transactions by itself, too late and never for reads.
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout = {int(DATABASE_WAIT * 1000)}")
-        cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute("PRAGMA synchronous = FULL")
-        cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def begun(connection: Connection) -> None:
-        writes = connection.get_execution_options().get(_WRITES, False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    except UnicodeEncodeError:
+        # Without a cause: it would repeat the text.
+        raise BadRequest("a text holds what is no character") from None

@@ -1,44 +1,41 @@
 """Bringing the database to this version's schema (Alembic; the steps lie in ``migrations/versions``)."""
 
 from pathlib import Path
+from typing import Final
 
 from alembic import command
 from alembic.config import Config
 from alembic.util.exc import CommandError
-from sqlalchemy import create_engine
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Connection, text
 
-from ostraka_issuer.errors import SchemaError, StoreUnavailable
+from ostraka_issuer.errors import SchemaError
 
-from .engine import prepare
+NEWEST: Final = "head"
+EMPTY: Final = "base"
+
+MIGRATION_LOCK: Final = 0x6F7374_03
+_ALONE: Final = text("SELECT pg_advisory_xact_lock(:key)").bindparams(key=MIGRATION_LOCK)
 
 
-def migrate(path: Path) -> None:
-    """Create the database, for its owner's eyes only, or bring it up to date, in one transaction. Blocks.
+def bring_to(connection: Connection, revision: str = NEWEST) -> None:
+    """Take the steps to ``revision``, up or down, within the connection's transaction. Blocks.
 
     Raises:
-        SchemaError: it was written by a newer version.
-        StoreUnavailable: it cannot be opened or written.
+        SchemaError: the database was written by a newer version.
+        DBAPIError: a step failed.
     """
+    if connection.dialect.name == "postgresql":
+        connection.execute(_ALONE)
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
     try:
-        path.touch(mode=0o600)
-    except OSError as error:
-        raise StoreUnavailable(f"cannot open {path}: {error.strerror}") from error
-    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, execution_options={"ostraka_writes": True})
-    prepare(engine)
-    try:
-        with engine.begin() as connection:
-            config = Config()
-            config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
-            config.set_main_option("path_separator", "os")
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+        if revision == NEWEST:
+            command.upgrade(config, revision)
+        else:
+            command.downgrade(config, revision)
     except CommandError as error:
         raise SchemaError(
-            f"{path} has a schema that this version does not know; use the version that made it"
+            "the database has a schema that this version does not know; use the version that made it"
         ) from error
-    except DBAPIError as error:
-        raise StoreUnavailable(f"cannot migrate {path}: {error.orig}") from error
-    finally:
-        engine.dispose()

@@ -4,17 +4,15 @@ A document is written with the intent that brings it into the feed, and gets its
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from sqlalchemy import Connection, create_engine, insert, select, update
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Connection, insert, select, update
 
-from ostraka_issuer.errors import StoreUnavailable
+from ostraka_issuer.settings import IssuerSettings
 from ostraka_schemas.limits import ROOT_VERSIONS_MAX
 from ostraka_schemas.records import Position
 
-from .engine import Transaction, prepare
+from .engine import Transaction
+from .opening import in_database
 from .tables import ROOT_DOCUMENTS
 
 _T = ROOT_DOCUMENTS.c
@@ -48,21 +46,13 @@ def stored_roots(connection: Connection) -> list[StoredRoot]:
     ]
 
 
-def roots_in(path: Path) -> list[StoredRoot]:
-    """The same, from the migrated database at ``path``. Blocks.
+def roots_in(settings: IssuerSettings) -> list[StoredRoot]:
+    """The same, from the migrated database of ``settings``. Blocks.
 
     Raises:
         StoreUnavailable: it cannot be read.
     """
-    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, hide_parameters=True)
-    prepare(engine)
-    try:
-        with engine.begin() as connection:
-            return stored_roots(connection)
-    except DBAPIError as error:
-        raise StoreUnavailable(f"cannot read {path}: {error.orig}") from error
-    finally:
-        engine.dispose()
+    return in_database(settings, stored_roots)
 
 
 def newest_placed(connection: Connection) -> int:

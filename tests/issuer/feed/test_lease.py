@@ -2,7 +2,6 @@
 
 import asyncio
 from functools import partial
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,6 +15,7 @@ from ostraka_issuer.feed.tenure import Fence, Tenure
 from ostraka_issuer.limits import LEASE_SECONDS
 from ostraka_issuer.store import Store
 from ostraka_issuer.store.tables import FEED_LEASE
+from tests.postgres.fixtures import AnotherStore
 
 NOW = 1_800_000_000.0
 
@@ -123,12 +123,10 @@ async def test_keeping_it_goes_on_until_it_is_lost(store: Store, monkeypatch: py
         await asyncio.wait_for(keeping, 30)
 
 
-async def test_of_many_who_want_it_one_gets_it(store: Store, tmp_path: Path) -> None:
-    others = [Store(tmp_path / "ostraka.db") for _ in range(4)]
+async def test_of_many_who_want_it_one_gets_it(store: Store, another_store: AnotherStore) -> None:
+    others = [another_store() for _ in range(4)]
     fences = await asyncio.gather(*(Tenure(other, f"p{number}").take() for number, other in enumerate(others)))
     assert len([fence for fence in fences if fence is not None]) == 1
-    for other in others:
-        await other.close()
 
 
 async def test_the_time_is_the_databases(store: Store) -> None:

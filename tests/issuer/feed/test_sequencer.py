@@ -20,6 +20,7 @@ from ostraka_schemas.events import KeySetChanged, PermissionRevoked, PublishedKe
 from ostraka_schemas.jwk import SigningKey
 from ostraka_schemas.records import Position, record_hash
 from tests.issuer.feed.world import Heard, check_chain, commit, new_sequencer, new_store, stored
+from tests.postgres.fixtures import AnotherStore
 
 
 async def test_intents_become_a_chain_in_the_order_of_their_commits(store: Store) -> None:
@@ -63,8 +64,8 @@ async def test_an_intent_is_done_when_it_has_a_place(store: Store) -> None:
     assert await FeedLog(store).position_of("c") is None
 
 
-async def test_two_sequencers_at_once_give_every_place_once(store: Store, tmp_path: Path) -> None:
-    other = Store(tmp_path / "ostraka.db")
+async def test_two_sequencers_at_once_give_every_place_once(store: Store, another_store: AnotherStore) -> None:
+    other = another_store()
     txns = [f"t{number}" for number in range(40)]
     sequencers = [new_sequencer(store, batch=3), new_sequencer(other, batch=3)]
 
@@ -73,11 +74,8 @@ async def test_two_sequencers_at_once_give_every_place_once(store: Store, tmp_pa
             await commit([store, other][which], txn)
             await sequencers[which].step()
 
-    try:
-        await asyncio.gather(work(0), work(1))
-        await sequencers[0].settle()
-    finally:
-        await other.close()
+    await asyncio.gather(work(0), work(1))
+    await sequencers[0].settle()
     assert {record.txn for record in check_chain(await stored(store))} == set(txns)
 
 
@@ -100,26 +98,24 @@ class _Crash(Exception):
 async def test_a_crash_between_any_two_steps_leads_to_the_same_bytes(
     where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = tmp_path / "original.db"
-    store = new_store(original)
+    store = new_store(tmp_path / "original")
     await commit(store, "a")
     await new_sequencer(store).step()
     await commit(store, "b", "c")
     await store.close()
-    copy = tmp_path / "copy.db"
-    shutil.copy(original, copy)
+    shutil.copytree(tmp_path / "original", tmp_path / "copy")
 
     def crash(name: str) -> None:
         if name == where:
             raise _Crash
 
-    crashed = Store(original)
+    crashed = new_store(tmp_path / "original")
     with monkeypatch.context() as patch:
         patch.setattr(module, "hit", crash)
         with pytest.raises(_Crash):
             await new_sequencer(crashed).step()
     await new_sequencer(crashed).step()
-    untroubled = Store(copy)
+    untroubled = new_store(tmp_path / "copy")
     await new_sequencer(untroubled).step()
 
     assert await stored(crashed) == await stored(untroubled)
@@ -151,7 +147,7 @@ def test_any_split_into_batches_and_commits_gives_the_same_chain(
 ) -> None:
     async def scenario() -> tuple[list[bytes], list[bytes]]:
         folder = tmp_path_factory.mktemp("split")
-        whole, split = new_store(folder / "whole.db"), new_store(folder / "split.db")
+        whole, split = new_store(folder / "whole"), new_store(folder / "split")
         await commit(whole, *txns)
         await new_sequencer(whole).settle()
         sequencer = new_sequencer(split, batch=batch)
@@ -205,7 +201,8 @@ async def test_an_intent_that_cannot_be_signed_is_set_aside_and_holds_up_nobody(
     assert len(heard.refused) == 1
 
 
-async def test_text_that_is_no_json_spoils_only_its_own_intent(store: Store, tmp_path: Path) -> None:
+async def test_text_that_is_no_json_spoils_only_its_own_intent(sqlite_store: Store, tmp_path: Path) -> None:
+    store = sqlite_store  # The other database refuses to keep it.
     await commit(store, "a", "bad", "c")
     with sqlite3.connect(tmp_path / "ostraka.db") as connection:
         connection.execute("UPDATE intents SET event = '{\"permission\": ' WHERE txn = 'bad'")

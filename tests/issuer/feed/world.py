@@ -14,7 +14,7 @@ from ostraka_issuer.feed.intents import WaitingIntent
 from ostraka_issuer.feed.log import FeedLog, StoredRecord
 from ostraka_issuer.feed.sequencer import Sequencer
 from ostraka_issuer.settings import IssuerSettings, load_settings
-from ostraka_issuer.store import Store, migrate
+from ostraka_issuer.store import Store, migrate, open_store
 from ostraka_issuer.store.intents import add_intent
 from ostraka_schemas import base64url, jws
 from ostraka_schemas.events import Event, PermissionRevoked
@@ -29,9 +29,12 @@ KEY = SigningKey.generate("EdDSA")
 DEADLINE = 60.0
 
 
-def new_store(path: Path) -> Store:
-    migrate(path)
-    return Store(path)
+def new_store(home: Path, url: str | None = None) -> Store:
+    """The database at ``url``, or the SQLite file in ``home``, migrated."""
+    home.mkdir(exist_ok=True)
+    settings = load_settings(home=home, database=url)
+    migrate(settings)
+    return open_store(settings)
 
 
 async def commit(store: Store, *txns: str, event: Event | None = None, at: float = 1_800_000_000.0) -> None:

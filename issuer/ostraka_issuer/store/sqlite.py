@@ -1,0 +1,143 @@
+"""SQLite that does not lose a commit, one writer at a time.
+
+``synchronous=FULL``: with WAL and less, a power cut may take back a commit that was acknowledged. Writers take the lock
+when they begin (``BEGIN IMMEDIATE``): what a transaction read is still true when it writes. Within one process writers
+queue in order; SQLite's own waiting, by polling, is left for other processes.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Final, TypeVar
+
+from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from ostraka_consumers.uninterrupted import uninterrupted
+from ostraka_issuer.errors import StoreUnavailable
+from ostraka_issuer.limits import DATABASE_CONNECTIONS, DATABASE_WAIT
+
+from .engine import Store, Transaction
+from .sqlite_changes import watch
+
+T = TypeVar("T")
+
+_WRITES: Final = "ostraka_writes"
+
+
+class SqliteStore(Store):
+    """The database in one file.
+
+    Args:
+        path: the file; it must have been migrated.
+    """
+
+    dialect = "sqlite"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+        self._engine: AsyncEngine = create_async_engine(
+            f"sqlite+aiosqlite:///{path}",
+            pool_size=DATABASE_CONNECTIONS,
+            max_overflow=0,
+            pool_timeout=DATABASE_WAIT,
+            hide_parameters=True,
+        )
+        prepare(self._engine.sync_engine)
+        # A statement through the pool costs several changes of thread; work() costs two for all of them.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ostraka-store")
+        self._thread_engine = create_engine(
+            f"sqlite:///{path}", poolclass=StaticPool, hide_parameters=True, execution_options={_WRITES: True}
+        )
+        prepare(self._thread_engine)
+        self._closed = False
+
+    @asynccontextmanager
+    async def listen(self, callback: Callable[[], None]) -> AsyncIterator[None]:
+        """See ``Store``. Our own commits are heard too."""
+        async with watch(self._path, callback):
+            yield
+
+    async def close(self) -> None:
+        """See ``Store``."""
+        await self._engine.dispose()
+        if not self._closed:
+            self._closed = True
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._thread_engine.dispose)
+            self._thread.shutdown(wait=False)
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[Transaction]:
+        async with self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[Transaction]:
+        async with self._turn(), self._announcing() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _announcing(self) -> AsyncIterator[Transaction]:
+        async with self._engine.connect() as plain:
+            connection = await plain.execution_options(**{_WRITES: True})
+            async with connection.begin():
+                yield connection
+
+    async def _working(self, job: Callable[[Connection], T]) -> T:
+        loop = asyncio.get_running_loop()
+        return await uninterrupted(loop.run_in_executor(self._thread, self._work, job))
+
+    def _work(self, job: Callable[[Connection], T]) -> T:
+        with self._thread_engine.begin() as connection:
+            return job(connection)
+
+
+@contextmanager
+def sqlite_connection(path: Path) -> Iterator[Connection]:
+    """One connection inside a transaction that may write. Blocks. Raises SQLAlchemy's errors."""
+    engine = create_engine(
+        f"sqlite:///{path}", poolclass=NullPool, hide_parameters=True, execution_options={_WRITES: True}
+    )
+    prepare(engine)
+    try:
+        with engine.begin() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def create_file(path: Path) -> None:
+    """See that the file is there, for its owner's eyes only. Blocks.
+
+    Raises:
+        StoreUnavailable: it cannot be made.
+    """
+    try:
+        path.touch(mode=0o600)
+    except OSError as error:
+        raise StoreUnavailable(f"cannot open {path}: {error.strerror}") from error
+
+
+def prepare(engine: Engine) -> None:
+    """Give every connection of ``engine`` the settings above, and transactions that begin as they should."""
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: DBAPIConnection, _record: object) -> None:
+        # Python's sqlite3 would begin transactions by itself, too late and never for reads.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {int(DATABASE_WAIT * 1000)}")
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = FULL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        writes = connection.get_execution_options().get(_WRITES, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

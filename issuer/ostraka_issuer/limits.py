@@ -122,8 +122,9 @@ ROOT_WARNING: Final = 30 * 24 * 3_600
 ROOT_LOOK: Final = 3_600.0
 """How often the calendar is looked at; the log is told once a day."""
 
-KEY_KEEPER_INTERVAL: Final = 60.0
-"""The keeper looks at the keys at least this often, whatever it believes to be due next."""
+KEY_KEEPER_INTERVAL: Final = 5.0
+"""The keeper looks at the keys at least this often, whatever it believes to be due next: another process may have
+changed them."""
 
 KEY_KEEPER_RETRY: Final = 1.0
 """After an error the keeper waits this long."""

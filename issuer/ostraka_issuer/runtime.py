@@ -1,41 +1,45 @@
-"""One running issuer: every part of it built in order, and closed in the other."""
+"""One running issuer: every part of it built in order, and closed in the other.
+
+What a process does depends on its role. ``feed`` and ``all`` ask for the lease of the feed and write it while they have
+it; ``api`` and ``all`` face HTTP with everything else. Every process follows the feed with a verifier of its own, and
+shows it. Whoever writes the feed also moves the token keys along and makes the snapshots; that takes the place where
+private keys are kept, which all processes share.
+"""
 
 import asyncio
 import logging
+import math
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from ostraka_consumers.anchor import TrustAnchor
 from ostraka_consumers.clock import Clock, SystemClock
+from ostraka_consumers.limits import READY_TIMEOUT
 from ostraka_consumers.verifier import Verifier
+from ostraka_schemas.jwk import SigningKey
 from ostraka_schemas.root import Limits, RootDocument
 
 from . import failpoints
 from .accounts.passwords import Passwords
 from .accounts.users import Accounts
-from .errors import HomeError, SetupError
-from .feed.regime import key_in
+from .feed.regime import OpenKey, key_in
 from .feed.role import FeedRole
-from .feed.roots import own_anchor, walk
 from .feed.snapshot_role import SnapshotRole
-from .home import Home
 from .identifiers import RandomBytes
 from .keys.keeper import KeyKeeper
-from .keys.opening import open_key_store, open_vault
+from .keys.opening import open_key_store
 from .keys.ring import TokenKeys
 from .keys.schedule import KeyPolicy
 from .keys.stores import KeyStore
-from .keys.vault import Vault
 from .revocation import Revocations
 from .sessions.refresh_token import RefreshTokens
 from .sessions.service import Sessions
 from .sessions.tokens import Minter
 from .settings import OWN_AUDIENCE, IssuerSettings
-from .store import Store, migrate, open_store
-from .store.roots import StoredRoot, roots_in
+from .startup import Files, open_files
+from .store import Store, open_store
 
 _log = logging.getLogger("ostraka.issuer")
 
@@ -48,6 +52,7 @@ class Issuer:
     anchor: TrustAnchor
     clock: Clock
     store: Store
+    passwords: Passwords
     accounts: Accounts
     sessions: Sessions
     keys: TokenKeys
@@ -59,13 +64,17 @@ class Issuer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Files:
-    settings: IssuerSettings
-    anchor: TrustAnchor
-    own_anchor: TrustAnchor
-    root: RootDocument
-    root_in_feed: RootDocument | None
-    vault: Vault
+class _Desk:
+    """What every part is built from."""
+
+    files: Files
+    store: Store
+    clock: Clock
+    random_bytes: RandomBytes
+
+    @property
+    def settings(self) -> IssuerSettings:
+        return self.files.settings
 
 
 @asynccontextmanager
@@ -80,91 +89,165 @@ async def open_issuer(
     Raises:
         SetupError: the home, the keys or the settings cannot work; the message says what to do.
         StoreUnavailable, FeedError
-        NotReady: the issuer's own verifier does not accept its feed.
+        NotReady: the verifier of the process that writes the feed does not accept it.
     """
-    clock = clock or SystemClock()
     failpoints.arm(settings.failpoint)
-    files = await asyncio.to_thread(_open_files, settings)
-    settings = files.settings
+    files = await asyncio.to_thread(open_files, settings)
     async with AsyncExitStack() as stack:
-        store = open_store(settings)
+        store = open_store(files.settings)
         stack.push_async_callback(store.close)
-        passwords = Passwords(settings.password_profile)
-        stack.push_async_callback(passwords.close)
-        key_store = open_key_store(settings, files.vault, store, clock=clock)
-        open_key = key_in(key_store)
-        feed_key = await store.work(lambda connection: open_key(files.root, connection))
-        keys = _token_keys(files, store, key_store, clock, random_bytes)
-        revocations = Revocations(
-            store,
-            issuer=settings.issuer,
-            longest_lifetime=files.root.limits.token_lifetime,
-            clock=clock,
-            random_bytes=random_bytes,
-        )
+        desk = _Desk(files, store, clock or SystemClock(), random_bytes)
+        key_store = open_key_store(desk.settings, files.vault, store, clock=desk.clock)
+        keys, revocations = _token_keys(desk, key_store), _revocations(desk)
 
         def root_changed(root: RootDocument) -> None:
-            keys.follow(_policy(settings, root.limits))
+            keys.follow(_policy(desk.settings, root.limits))
             revocations.follow(root.limits.token_lifetime)
 
-        feed = FeedRole(
-            store,
-            feed_key,
-            settings,
-            epoch=files.root.epoch,
-            root=files.root_in_feed,
-            open_key=open_key,
-            root_changed=root_changed,
-            clock=clock,
-        )
-        await stack.enter_async_context(feed)
-        verifier = Verifier(files.own_anchor, audience=OWN_AUDIENCE, sources=[feed.source], clock=clock)
+        feed = await stack.enter_async_context(await _feed(desk, key_in(key_store), root_changed))
+        verifier = _verifier(desk, feed)
         await keys.open()
-        await stack.enter_async_context(verifier)
-        snapshots = SnapshotRole(verifier.core, lambda: feed.regime, feed.signed_roots, store, settings, clock=clock)
-        await snapshots.start()
-        stack.push_async_callback(snapshots.stop)
-        keeper = KeyKeeper(keys)
-        await keeper.start()
-        stack.push_async_callback(keeper.stop)
-        minter = Minter(
-            keys, issuer=settings.issuer, lifetime=settings.token_lifetime, clock=clock, random_bytes=random_bytes
-        )
-        yield Issuer(
-            settings=settings,
-            anchor=files.anchor,
-            clock=clock,
-            store=store,
-            accounts=Accounts(store, passwords, issuer=settings.issuer, clock=clock, random_bytes=random_bytes),
-            sessions=Sessions(
-                store,
-                passwords,
-                minter,
-                RefreshTokens(files.vault),
-                issuer=settings.issuer,
-                audiences=settings.audiences,
-                client_id=settings.client_id,
-                clock=clock,
-                random_bytes=random_bytes,
-                wake=feed.wake,
-            ),
-            keys=keys,
-            keeper=keeper,
-            revocations=revocations,
-            feed=feed,
-            snapshots=snapshots,
-            verifier=verifier,
-        )
+        await stack.enter_async_context(_following(verifier, wait=feed.writer is not None))
+        yield await _open(stack, desk, keys, revocations, feed, verifier)
 
 
-def _token_keys(files: _Files, store: Store, key_store: KeyStore, clock: Clock, random_bytes: RandomBytes) -> TokenKeys:
+async def _open(
+    stack: AsyncExitStack,
+    desk: _Desk,
+    keys: TokenKeys,
+    revocations: Revocations,
+    feed: FeedRole,
+    verifier: Verifier,
+) -> Issuer:
+    passwords = Passwords(desk.settings.password_profile)
+    stack.push_async_callback(passwords.close)
+    snapshots = _snapshots(desk, feed, verifier)
+    await snapshots.start()
+    stack.push_async_callback(snapshots.stop)
+    keeper = KeyKeeper(keys, here=lambda: feed.writer is not None)
+    await keeper.start()
+    stack.push_async_callback(keeper.stop)
+    return Issuer(
+        settings=desk.settings,
+        anchor=desk.files.anchor,
+        clock=desk.clock,
+        store=desk.store,
+        passwords=passwords,
+        accounts=_accounts(desk, passwords),
+        sessions=_sessions(desk, passwords, keys, feed),
+        keys=keys,
+        keeper=keeper,
+        revocations=revocations,
+        feed=feed,
+        snapshots=snapshots,
+        verifier=verifier,
+    )
+
+
+def _revocations(desk: _Desk) -> Revocations:
+    return Revocations(
+        desk.store,
+        issuer=desk.settings.issuer,
+        longest_lifetime=desk.files.root.limits.token_lifetime,
+        clock=desk.clock,
+        random_bytes=desk.random_bytes,
+    )
+
+
+async def _feed(desk: _Desk, open_key: OpenKey, root_changed: Callable[[RootDocument], None]) -> FeedRole:
+    root = desk.files.root
+    feed_key: SigningKey | None = None
+    if desk.settings.role != "api":
+        feed_key = await desk.store.work(lambda connection: open_key(root, connection))
+    return FeedRole(
+        desk.store,
+        feed_key,
+        desk.settings,
+        epoch=root.epoch,
+        root=desk.files.root_in_feed,
+        open_key=open_key,
+        root_changed=root_changed,
+        clock=desk.clock,
+    )
+
+
+def _verifier(desk: _Desk, feed: FeedRole) -> Verifier:
+    # Where another process writes the feed, it may come later than this one.
+    timeout = READY_TIMEOUT if feed.writer is not None else math.inf
+    sources = [feed.source]
+    return Verifier(
+        desk.files.own_anchor, audience=OWN_AUDIENCE, sources=sources, clock=desk.clock, ready_timeout=timeout
+    )
+
+
+@asynccontextmanager
+async def _following(verifier: Verifier, *, wait: bool) -> AsyncIterator[None]:
+    """Run the verifier; with ``wait``, enter the block when it is ready. Until it is, it refuses."""
+    starting = asyncio.create_task(verifier.start(), name="ostraka own verifier")
+    starting.add_done_callback(_say_why)
+    try:
+        if wait:
+            await starting
+        yield
+    finally:
+        await verifier.stop()
+        await asyncio.gather(starting, return_exceptions=True)
+
+
+def _say_why(starting: "asyncio.Task[None]") -> None:
+    if not starting.cancelled() and (error := starting.exception()) is not None:
+        _log.warning("the issuer's own verifier did not start: %s", error)
+
+
+def _snapshots(desk: _Desk, feed: FeedRole, verifier: Verifier) -> SnapshotRole:
+    return SnapshotRole(
+        verifier.core,
+        lambda: None if feed.writer is None else feed.writer.regime,
+        lambda: feed.in_force,
+        feed.signed_roots,
+        desk.store,
+        desk.settings,
+        clock=desk.clock,
+    )
+
+
+def _accounts(desk: _Desk, passwords: Passwords) -> Accounts:
+    return Accounts(
+        desk.store, passwords, issuer=desk.settings.issuer, clock=desk.clock, random_bytes=desk.random_bytes
+    )
+
+
+def _sessions(desk: _Desk, passwords: Passwords, keys: TokenKeys, feed: FeedRole) -> Sessions:
+    settings = desk.settings
+    minter = Minter(
+        keys,
+        issuer=settings.issuer,
+        lifetime=settings.token_lifetime,
+        clock=desk.clock,
+        random_bytes=desk.random_bytes,
+    )
+    return Sessions(
+        desk.store,
+        passwords,
+        minter,
+        RefreshTokens(desk.files.vault),
+        issuer=settings.issuer,
+        audiences=settings.audiences,
+        client_id=settings.client_id,
+        clock=desk.clock,
+        random_bytes=desk.random_bytes,
+        wake=feed.wake,
+    )
+
+
+def _token_keys(desk: _Desk, key_store: KeyStore) -> TokenKeys:
     return TokenKeys(
-        store,
+        desk.store,
         key_store,
-        issuer=files.anchor.issuer,
-        policy=_policy(files.settings, files.root.limits),
-        clock=clock,
-        random_bytes=random_bytes,
+        issuer=desk.files.anchor.issuer,
+        policy=_policy(desk.settings, desk.files.root.limits),
+        clock=desk.clock,
+        random_bytes=desk.random_bytes,
     )
 
 
@@ -178,49 +261,3 @@ def _policy(settings: IssuerSettings, limits: Limits) -> KeyPolicy:
         late=limits.late,
         keys_max=limits.token_keys,
     )
-
-
-def _open_files(settings: IssuerSettings) -> _Files:
-    home = Home(settings.home)
-    home.require(database=settings.database is None)
-    _ = settings.kafka_security  # Reads its files here, where it may block; the copies made below keep it.
-    anchor = TrustAnchor.load(home.anchor)
-    migrate(settings)
-    if home.root_key.exists():
-        _log.warning("the root key still lies in %s: take it away, it has no business on this machine", home.root_key)
-    stored = roots_in(settings)
-    chain, in_feed = _chain(home, anchor, stored)
-    root = in_feed or chain[0]
-    settings = settle(settings, anchor, root, home.path)
-    return _Files(settings, anchor, own_anchor(stored, anchor), root, in_feed, open_vault(settings))
-
-
-def _chain(
-    home: Home, anchor: TrustAnchor, stored: Sequence[StoredRoot]
-) -> tuple[list[RootDocument], RootDocument | None]:
-    """All root documents, verified from the anchor on, and the one that the feed has come to, if it has begun."""
-    try:
-        chain = walk(stored, anchor)
-    except HomeError as error:
-        raise HomeError(f"{home.path}: {error}") from error
-    placed = {root.version for root in stored if root.position is not None}
-    return chain, next((root for root in reversed(chain) if root.version in placed), None)
-
-
-def settle(settings: IssuerSettings, anchor: TrustAnchor, root: RootDocument, home: Path) -> IssuerSettings:
-    """The settings as the home bounds them: what was fixed when it was made holds, unless it is contradicted.
-
-    Raises:
-        SetupError: a setting that was given says otherwise.
-    """
-    fixed: dict[str, object] = {"issuer": anchor.issuer}
-    if root.iss != anchor.issuer:
-        raise SetupError(f"{home}: the root document is of another issuer than the anchor")
-    if settings.token_algorithm not in root.limits.token_algorithms:
-        fixed["token_algorithm"] = root.limits.token_algorithms[0]
-    if settings.heartbeat_interval > root.limits.heartbeat_interval:
-        fixed["heartbeat_interval"] = root.limits.heartbeat_interval
-    for name, value in fixed.items():
-        if name in settings.model_fields_set and getattr(settings, name) != value:
-            raise SetupError(f"the home {home} was made with another {name}: {value}")
-    return settings.model_copy(update=fixed)

@@ -24,6 +24,8 @@ ProfileName = Literal["rfc9106-low-memory", "rfc9106-high-memory", "owasp", "uns
 LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 
+Role = Literal["all", "api", "feed"]
+
 
 class IssuerSettings(KafkaAccess):
     """Everything that can be set. Times are seconds. What ``KafkaAccess`` has is set in the same way.
@@ -31,6 +33,8 @@ class IssuerSettings(KafkaAccess):
     Attributes:
         home: directory with the database, the sealed keys and the trust anchor.
         database: a PostgreSQL database, ``postgresql://user:password@host/name``; ``None``: a SQLite file in the home.
+        role: ``all``, or what of it this process does: ``api`` faces HTTP and needs neither the feed key nor a broker;
+            ``feed`` writes the feed, and shows only that. Several processes of any role may share one database.
         issuer: the issuer identifier, an URL (RFC 8414 §2). Fixed when the home is made; later it must be the same.
         kafka: bootstrap servers, ``host:port`` joined by commas.
         kafka_embedded: the broker is the embedded one: no idempotent producer.
@@ -47,6 +51,7 @@ class IssuerSettings(KafkaAccess):
     """
 
     home: Path = Path("~/.ostraka")
+    role: Role = "all"
     database: SecretStr | None = None
     issuer: str = "http://127.0.0.1:8400"
     kafka: str = "127.0.0.1:9092"

@@ -81,6 +81,6 @@ async def test_it_works_from_the_first_to_the_last_command(tmp_path: Path) -> No
     assert len(anchor.root_thumbprints) == 3
     settings = new_settings(tmp_path, home=machine.home, issuer="https://id.example.com")
     async with open_issuer(settings) as issuer:
-        assert (issuer.feed.regime.version, issuer.feed.regime.epoch) == (6, 3)
+        assert (issuer.feed.in_force.version, issuer.feed.in_force.epoch) == (6, 3)
         assert len(await issuer.feed.signed_roots()) == 6
         assert issuer.verifier.status.freshness == "fresh"

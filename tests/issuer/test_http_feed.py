@@ -24,7 +24,7 @@ from ostraka_schemas.records import Heartbeat, Position, Record, read_payload
 from ostraka_schemas.snapshots import SnapshotPart
 from ostraka_schemas.snapshots import read_payload as read_any_payload
 from tests.issuer.feed.test_follower import Database, beat, record
-from tests.issuer.feed.world import topic_values, until
+from tests.issuer.feed.world import topic_values, until, writer_of
 from tests.issuer.front import Desk, open_desk
 from tests.issuer.streams import StreamReader
 from tests.issuer.test_http_login import assert_problem
@@ -60,7 +60,7 @@ async def beating(desk: Desk) -> None:
         found, head = desk.issuer.feed.channel.beat, desk.issuer.feed.head()
         return found is not None and found.head == head
 
-    desk.issuer.feed._heart.beat_now()
+    writer_of(desk.issuer.feed).heart.beat_now()
     await until(due, "a heartbeat")
 
 
@@ -85,7 +85,7 @@ async def test_head_is_the_newest_heartbeat(desk: Desk) -> None:
 
 
 async def test_before_the_first_heartbeat_there_is_no_head(desk: Desk) -> None:
-    desk.issuer.feed._channel = Channel(FeedLog(desk.issuer.store).after)
+    desk.issuer.feed._view.channel = Channel(FeedLog(desk.issuer.store).after)
     answer = await desk.client.get("/feed/head")
     assert_problem(answer, 503, "not_yet")
     assert answer.headers["retry-after"] == "1"
@@ -196,8 +196,8 @@ async def test_without_a_database_the_newest_are_served_all_the_same(
     monkeypatch.setattr(FeedLog, "after", broken)
     assert (await desk.client.get("/feed/events")).content.splitlines()[:2] == records
     # What is not in memory is not to be had.
-    desk.issuer.feed._channel = Channel(desk.issuer.feed._log.after, Recent(most=1))
-    desk.issuer.feed._channel.push([record(8), record(9)])
+    desk.issuer.feed._view.channel = Channel(desk.issuer.feed._view.log.after, Recent(most=1))
+    desk.issuer.feed._view.channel.push([record(8), record(9)])
     assert_problem(await desk.client.get("/feed/events"), 503, "store_unavailable")
     async with StreamReader(desk.app) as refused:
         await refused.end()

@@ -14,7 +14,7 @@ from ostraka_consumers.trust.core import TrustCore
 from ostraka_issuer.errors import Conflict, HomeError, KeyStoreError, SetupError
 from ostraka_issuer.feed.expiry import Calendar, warning
 from ostraka_issuer.feed.log import FeedLog, StoredRecord
-from ostraka_issuer.feed.regime import Regime
+from ostraka_issuer.feed.regime import InForce
 from ostraka_issuer.feed.roots import Roots
 from ostraka_issuer.home import Home
 from ostraka_issuer.keys.sealed import KeyUse
@@ -40,6 +40,7 @@ from ostraka_schemas.root import (
     verify_next_root,
     with_signature,
 )
+from tests.issuer.feed.world import writer_of
 from tests.issuer.front import Desk, open_desk
 from tests.issuer.world import claims_of, new_settings
 from tests.support.ceremony import new_feed_key, publish_next, root_key_of, signed_next
@@ -70,19 +71,19 @@ def document_of(record: Record) -> RootDocument:
 async def in_force(desk: Desk, version: int) -> RootDocument:
     """Wait until the running issuer signs under that version, and its own verifier has followed."""
     async with asyncio.timeout(30):
-        while desk.issuer.feed.regime.version < version:
+        while desk.issuer.feed.in_force.version < version:
             await asyncio.sleep(0.02)
     head = desk.issuer.feed.head()
     assert head is not None
     assert await desk.issuer.verifier.wait_for(head.position, 30)
-    root = desk.issuer.feed.regime.root
+    root = desk.issuer.feed.in_force.root
     assert root is not None
     return root
 
 
 async def test_a_new_feed_key_signs_from_the_record_that_names_it_on(desk: Desk) -> None:
     before = await desk.login("alice")
-    old = desk.issuer.feed.regime.key.public
+    old = writer_of(desk.issuer.feed).regime.key.public
     await publish_next(desk.issuer.settings, rotate=True)
     root = await in_force(desk, 2)
     (new,) = root.feed_keys()
@@ -390,9 +391,8 @@ async def test_the_end_is_announced_thirty_days_before(tmp_path: Path, caplog: p
     await create_home(settings)
     async with open_chain(settings) as chain:
         root = chain.newest
-    key = SigningKey.generate("EdDSA")
     clock = ManualClock(root.exp - 31 * DAY)
-    calendar = Calendar(lambda: Regime(1, key, root), clock)
+    calendar = Calendar(lambda: InForce(1, root), clock)
     with caplog.at_level(logging.WARNING):
         assert calendar.look() is None
         clock.advance(1.5 * DAY)

@@ -15,7 +15,7 @@ from ostraka_issuer.http.app import create_app
 from ostraka_issuer.http.server import Server, listen
 from ostraka_issuer.observability.logs import configure_logging
 from ostraka_issuer.runtime import Issuer
-from ostraka_issuer.settings import IssuerSettings, LogFormat, LogLevel, load_settings
+from ostraka_issuer.settings import IssuerSettings, LogFormat, LogLevel, Role, load_settings
 
 from . import checks
 from .guard import CommandError, guarded
@@ -39,6 +39,14 @@ def serve(
             metavar="HOST:PORT",
             callback=checks.kafka,
             help="Kafka to publish the feed on. [default: 127.0.0.1:9092]",
+        ),
+    ] = None,
+    role: Annotated[
+        Role | None,
+        typer.Option(
+            "--role",
+            envvar="OSTRAKA_ROLE",
+            help="api: HTTP without the feed key. feed: the feed alone. all: both. [default: all]",
         ),
     ] = None,
     host: Annotated[
@@ -66,6 +74,8 @@ def serve(
 ) -> None:
     """Run the issuer: HTTP and the feed. It needs no broker to start; publishing catches up when there is one.
 
+    Several processes may share one database: one of them writes the feed, another takes over if it ends.
+
     More is set by environment variables: OSTRAKA_FEED_TOPIC, OSTRAKA_REPLICATION_FACTOR, OSTRAKA_TOKEN_LIFETIME,
     OSTRAKA_KEY_LEAD, OSTRAKA_AUDIENCES; and OSTRAKA_KAFKA_EMBEDDED=true if the broker is the one of `ostraka dev`.
 
@@ -79,7 +89,7 @@ def serve(
         OSTRAKA_HOME=/var/lib/ostraka OSTRAKA_KAFKA=kafka:9092 ostraka serve --host 0.0.0.0
     """
     settings = load_settings(
-        home=home, kafka=kafka, http_host=host, http_port=port, log_level=log_level, log_format=log_format
+        home=home, kafka=kafka, role=role, http_host=host, http_port=port, log_level=log_level, log_format=log_format
     )
     configure_logging(settings.log_level, settings.log_format)
     asyncio.run(_serve(settings))
@@ -115,14 +125,16 @@ async def _serve(settings: IssuerSettings) -> None:
 
 
 async def _tell_when_it_publishes(issuer: Issuer) -> None:
-    """Say it once, and where; that it cannot is said by the feed itself."""
-    while True:
+    """Say it whenever it begins, and where; that it cannot is said by the feed itself."""
+    said = False
+    while issuer.settings.role != "api":
         # A database that does not answer is no concern of this line.
         with contextlib.suppress(StoreUnavailable):
-            if (await issuer.feed.state()).publishing == "publishing":
-                break
+            publishing = (await issuer.feed.state()).publishing == "publishing"
+            if publishing and not said:
+                logger.info("publishing the feed on %s, topic %s", issuer.settings.kafka, issuer.settings.feed_topic)
+            said = publishing
         await asyncio.sleep(_LOOK)
-    logger.info("publishing the feed on %s, topic %s", issuer.settings.kafka, issuer.settings.feed_topic)
 
 
 def _listen(host: str, port: int) -> socket.socket:

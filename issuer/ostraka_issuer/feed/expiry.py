@@ -10,7 +10,7 @@ from ostraka_consumers.clock import Clock
 from ostraka_schemas.root import RootDocument
 
 from ..limits import ROOT_LOOK, ROOT_WARNING
-from .regime import Regime
+from .regime import InForce
 
 logger = logging.getLogger(__name__)
 
@@ -38,19 +38,19 @@ class Calendar:
     """Looks at the time now and then, and warns in the log, once a day.
 
     Args:
-        regime: tells what is in force.
+        in_force: tells what is in force.
         clock: tells the time.
     """
 
-    def __init__(self, regime: Callable[[], Regime], clock: Clock) -> None:
-        self._regime = regime
+    def __init__(self, in_force: Callable[[], InForce], clock: Clock) -> None:
+        self._in_force = in_force
         self._clock = clock
         self._said_at = -float("inf")
 
     def look(self) -> str | None:
         """The warning that is due, which is written to the log if it was not today."""
         now = self._clock.now().wall
-        said = warning(self._regime().root, now)
+        said = warning(self._in_force().root, now)
         if said is not None and now - self._said_at >= _DAY:
             self._said_at = now
             logger.warning("%s", said)

@@ -3,12 +3,16 @@
 Everything a verifier believes about being up to date rests on the order of three steps:
 
 1. read the clock;
-2. give every intent that is committed by now its place in the feed, then read the committed head;
+2. give every intent that is committed by now its place in the feed, which reads the fence; then read the committed
+   head;
 3. sign both.
 
 A revocation committed before ``iat`` is then at or below the head: it was placed already or is placed in step 2. Read
 the other way round, a revocation committed between head and clock would be vouched for and missing. If the database
 cannot be read there is no heartbeat: silence is what makes verifiers stop trusting.
+
+Who has lost the lease signs none: step 2 ends it. Should it be lost after that, what is signed is true all the same: at
+``iat``, everything that was committed was at or below that head.
 """
 
 import asyncio
@@ -20,7 +24,7 @@ from ostraka_consumers.clock import Clock
 from ostraka_schemas import base64url
 from ostraka_schemas.records import Head, sign_heartbeat
 
-from ..errors import FeedError, StoreUnavailable
+from ..errors import FeedError, LeaseLost, StoreUnavailable
 from .follower import Beat
 from .log import FeedLog
 from .regime import Regime
@@ -72,7 +76,11 @@ class Heart:
         self._now.set()
 
     async def run(self) -> None:
-        """Beat until cancelled, the first time at once."""
+        """Beat until cancelled, the first time at once.
+
+        Raises:
+            LeaseLost: another process writes the feed.
+        """
         while True:
             self._now.clear()
             await self._try()
@@ -85,6 +93,8 @@ class Heart:
     async def _try(self) -> None:
         try:
             beat = await self.make()
+        except LeaseLost:
+            raise
         except (StoreUnavailable, FeedError) as error:
             self.trouble = str(error)
             logger.error("no heartbeat: %s", error)
@@ -101,6 +111,7 @@ class Heart:
         Raises:
             StoreUnavailable: the committed head cannot be told.
             FeedError: intents that were committed by now cannot all be placed.
+            LeaseLost: another process writes the feed.
         """
         at = int(self._clock.now().wall)  # first: see above
         await self._sequencer.settle()

@@ -1,9 +1,9 @@
 """The feed as the database keeps it: the bytes of every record, in order. What was stored is never signed again."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Executable, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Executable, Select, func, insert, select, tuple_, update
 
 from ostraka_consumers.uninterrupted import uninterrupted
 from ostraka_schemas.records import Head, Position
@@ -16,6 +16,7 @@ _T: Final = FEED_RECORDS.c
 _PLACE: Final = tuple_(_T.epoch, _T.seq)
 _START: Final = Position(0, 0)
 _HEAD: Final = select(_T.epoch, _T.seq, _T.hash).order_by(_T.epoch.desc(), _T.seq.desc()).limit(1)
+_RECORDS: Final = select(_T.epoch, _T.seq, _T.hash, _T.raw, _T.txn, _T.created_at)
 
 
 class StoredRecord(NamedTuple):
@@ -40,6 +41,11 @@ def read_head(connection: Connection) -> Head | None:
     return _head(connection.execute(_HEAD).all())
 
 
+def records_after(connection: Connection, position: Position | None, limit: int) -> list[StoredRecord]:
+    """The ``limit`` records after ``position``, in feed order; ``None`` is before the first."""
+    return _records(connection.execute(_after(position, limit)).all())
+
+
 def append(connection: Connection, records: Sequence[StoredRecord]) -> None:
     """Store records behind the head."""
     rows = [
@@ -60,10 +66,14 @@ class FeedLog:
     """Questions about the stored feed, each in a transaction of its own.
 
     All methods raise StoreUnavailable if the database does not answer.
+
+    Args:
+        guard: called inside each transaction that changes something; what it raises ends the transaction.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, guard: Callable[[Connection], None] = lambda _: None) -> None:
         self._store = store
+        self._guard = guard
 
     async def head(self) -> Head | None:
         """The newest committed record."""
@@ -71,25 +81,14 @@ class FeedLog:
 
     async def after(self, position: Position | None, limit: int) -> list[StoredRecord]:
         """The ``limit`` records after ``position``, in feed order; ``None`` is before the first."""
-        query = (
-            select(_T.epoch, _T.seq, _T.hash, _T.raw, _T.txn, _T.created_at)
-            .where(_PLACE > _place(position))
-            .order_by(_T.epoch, _T.seq)
-            .limit(limit)
-        )
-        return [StoredRecord(Position(epoch, seq), *rest) for (epoch, seq, *rest) in await self._ask(query)]
+        return _records(await self._ask(_after(position, limit)))
 
     async def before(self, position: Position | None, limit: int) -> list[StoredRecord]:
         """The ``limit`` records before ``position``, in feed order; ``None`` is behind the last."""
-        query = (
-            select(_T.epoch, _T.seq, _T.hash, _T.raw, _T.txn, _T.created_at)
-            .order_by(_T.epoch.desc(), _T.seq.desc())
-            .limit(limit)
-        )
+        query = _RECORDS.order_by(_T.epoch.desc(), _T.seq.desc()).limit(limit)
         if position is not None:
             query = query.where(_PLACE < _place(position))
-        found = [StoredRecord(Position(epoch, seq), *rest) for (epoch, seq, *rest) in await self._ask(query)]
-        return found[::-1]
+        return _records(await self._ask(query))[::-1]
 
     async def newest(self, most: int, max_bytes: int) -> tuple[list[StoredRecord], bool]:
         """The newest records, in feed order, until there are so many or so large, and whether there are no others."""
@@ -129,6 +128,11 @@ class FeedLog:
         )
         return next((Position(row.epoch, row.seq) for row in await self._ask(query)), None)
 
+    async def is_marked(self, position: Position) -> bool:
+        """Whether the record at ``position`` is marked as published."""
+        query = select(_T.published_at).where(_T.epoch == position.epoch, _T.seq == position.seq)
+        return any(row.published_at is not None for row in await self._ask(query))
+
     async def backlog(self, published: Position | None) -> Backlog:
         """How much stands behind ``published``."""
         query = select(func.count(), func.min(_T.created_at)).where(_PLACE > _place(published))
@@ -153,11 +157,23 @@ class FeedLog:
             return (await transaction.execute(query)).all()
 
     async def _change(self, change: Executable) -> None:
-        await self._store.work(lambda connection: connection.execute(change))
+        def work(connection: Connection) -> None:
+            self._guard(connection)
+            connection.execute(change)
+
+        await self._store.work(work)
 
 
 def _head(rows: Sequence[Any]) -> Head | None:
     return next((Head(Position(row.epoch, row.seq), row.hash) for row in rows), None)
+
+
+def _after(position: Position | None, limit: int) -> Select[Any]:
+    return _RECORDS.where(_PLACE > _place(position)).order_by(_T.epoch, _T.seq).limit(limit)
+
+
+def _records(rows: Sequence[Any]) -> list[StoredRecord]:
+    return [StoredRecord(Position(epoch, seq), *rest) for (epoch, seq, *rest) in rows]
 
 
 def _place(position: Position | None) -> ColumnElement[Any]:

@@ -30,7 +30,7 @@ from ostraka_consumers.uninterrupted import is_cancelled
 from ostraka_schemas.limits import RECORD_MAX_BYTES
 from ostraka_schemas.records import Position
 
-from ..errors import FeedAheadError, FeedError, TopicMismatch
+from ..errors import FeedAheadError, FeedError, LeaseLost, TopicMismatch
 from ..failpoints import hit
 from ..limits import FEED_PROMPT, KAFKA_REQUEST, KAFKA_STOP
 from ..settings import IssuerSettings
@@ -116,6 +116,7 @@ class Publisher:
 
         Raises:
             FeedAheadError: the topic knows more than the database.
+            LeaseLost: another process writes the feed.
         """
         while True:
             try:
@@ -125,7 +126,7 @@ class Publisher:
                     "the topic %s was emptied or made anew (%s): filling it", self._settings.feed_topic, news
                 )
                 self.doing = "filling the topic again"
-            except FeedAheadError:
+            except (FeedAheadError, LeaseLost):
                 raise
             except asyncio.CancelledError:
                 if is_cancelled():

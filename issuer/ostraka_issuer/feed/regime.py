@@ -17,8 +17,25 @@ from ..keys.sealed import KeyUse
 from ..keys.stores import KeyStore
 
 
+class InForce(NamedTuple):
+    """What is in force, as everybody can know it.
+
+    Attributes:
+        epoch: of every record from now on.
+        root: the root document; ``None`` while the feed has none.
+    """
+
+    epoch: int
+    root: RootDocument | None = None
+
+    @property
+    def version(self) -> int:
+        """Of the root document; 0 while there is none."""
+        return 0 if self.root is None else self.root.version
+
+
 class Regime(NamedTuple):
-    """What is in force.
+    """What is in force, as the process that signs needs it.
 
     Attributes:
         epoch: of every record from now on.
@@ -34,6 +51,11 @@ class Regime(NamedTuple):
     def version(self) -> int:
         """Of the root document; 0 while there is none."""
         return 0 if self.root is None else self.root.version
+
+    @property
+    def in_force(self) -> InForce:
+        """The same for everybody else, without the key."""
+        return InForce(self.epoch, self.root)
 
     def under(self, value: object, open_key: "OpenKey", connection: Connection) -> "Regime":
         """What is in force once the signed root document ``value`` is in the feed, as ``connection`` sees the keys.

@@ -1,50 +1,57 @@
-"""The feed role: whoever holds L sequences, signs, publishes and beats."""
+"""The feed in a process: it writes the feed while it has the lease, and otherwise shows what another process writes.
+
+Of the processes on one database, those that may write ask for the lease; one has it. It is the *writer*. The others
+*stand by*: they follow the database, so their readers, verifiers and callers see the same, and take over when the lease
+is free (``lease``). A process that has no feed key never asks for it, and only follows.
+"""
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Callable, Sequence
+import os
+import secrets
+import socket
+from collections.abc import Callable, Coroutine, Sequence
 from random import Random, SystemRandom
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from ostraka_consumers.clock import Clock, SystemClock
 from ostraka_schemas.jwk import SigningKey
 from ostraka_schemas.records import Head, Position
 from ostraka_schemas.root import RootDocument
 
-from ..errors import FeedAheadError, FeedDown, StoreUnavailable
-from ..limits import FEED_CHECK_HOLD, FEED_HEAD_START, FEED_PROMPT, FEED_RECENT_BYTES, FEED_RECENT_RECORDS
+from ..errors import FeedAheadError, FeedDown, LeaseLost, StoreUnavailable
+from ..limits import LEASE_TRY
 from ..settings import IssuerSettings
 from ..store import Store
 from .channel import Channel
-from .expiry import Calendar, ends_at
-from .follower import Beat, Followers
-from .heartbeat import Heart
-from .intents import WaitingIntent
+from .expiry import ends_at
 from .local import LocalSource
-from .log import FeedLog, StoredRecord
-from .marks import Marks
-from .places import Places
-from .publisher import Publisher
-from .regime import OpenKey, Regime, no_key
-from .roots import Roots, Voices
-from .sequencer import Sequencer
-from .start import stored_start
+from .news import News
+from .observer import Observer
+from .published import Published
+from .regime import InForce, OpenKey, Regime, no_key
 from .state import FeedState
+from .tenure import Fence, Tenure
+from .view import FeedView
+from .writer import Writer
 
 logger = logging.getLogger(__name__)
 
 
-class FeedRole:
-    """Runs the feed.
+def holder_name() -> str:
+    """Names this process for as long as it lives, and no other."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
-    Five tasks live and end together: sequencer, heart, publisher, marks, calendar. An error in one that is no outage
-    ends all, and ``wait()`` raises it.
+
+class FeedRole:
+    """Runs the feed in this process.
+
+    An error of the writer that is neither an outage nor the loss of the lease ends everything; ``wait()`` raises it.
 
     Args:
         store: the migrated database.
-        feed_key: L.
+        feed_key: L; ``None`` if this process never writes.
         settings: the issuer, the broker, the topic, the heartbeat interval.
         epoch: the epoch that the root document names.
         root: the root document in force; ``None`` while the feed has none.
@@ -59,7 +66,7 @@ class FeedRole:
     def __init__(
         self,
         store: Store,
-        feed_key: SigningKey,
+        feed_key: SigningKey | None,
         settings: IssuerSettings,
         *,
         epoch: int = 1,
@@ -69,62 +76,50 @@ class FeedRole:
         clock: Clock | None = None,
         random: Random | None = None,
     ) -> None:
-        clock = clock or SystemClock()
-        random = random or SystemRandom()
-        self._root_changed = root_changed
-        self._clock = clock
         self._store = store
-        self._log = FeedLog(store)
-        self._roots = Roots(store)
-        self._followers = Followers(self._log.after)
-        self._nearby = Followers(self._log.after)
-        self._channel = Channel(self._log.after)
-        self._places = Places(self._log)
-        self._marks = Marks(self._log, clock)
-        self._sequencer = Sequencer(
+        self._clock = clock or SystemClock()
+        self._random = random or SystemRandom()
+        self._settings = settings
+        self._open_key = open_key
+        self._regime = None if feed_key is None else Regime(epoch, feed_key, root)
+        self._view = FeedView(
             store,
-            feed_key,
             issuer=settings.issuer,
-            epoch=epoch,
-            root=root,
-            open_key=open_key,
-            clock=clock,
-            stored=self._stored,
-            entered=self._entered,
-            refused=self._refused,
+            in_force=InForce(epoch, root),
+            ask_beat=self._ask_beat,
+            root_changed=root_changed,
+            clock=self._clock,
+            random=self._random,
         )
-        self._heart = Heart(
-            self._sequencer,
-            self._log,
-            lambda: self._sequencer.regime,
-            issuer=settings.issuer,
-            clock=clock,
-            interval=settings.heartbeat_interval,
-            beaten=self._beaten,
-        )
-        self._publisher = Publisher(
-            self._log,
-            self._followers,
-            self._marks,
-            self._voices,
-            settings,
-            looked=self._speak,
-            connected=self._heart.beat_now,
-            random=random,
-        )
-        find_start = stored_start(store, self._log, self._roots, lambda: self.regime, issuer=settings.issuer)
-        self._local = LocalSource(self._nearby, self._heart.beat_now, random=random, find_start=find_start)
-        self._calendar = Calendar(lambda: self._sequencer.regime, clock)
-        self._head: Head | None = None
+        self._tenure = Tenure(store, holder_name())
+        self._observer = Observer(store, self._view)
+        self._published = Published(self._view.log, self._clock)
+        self._news = News(store, self._wake_up)
+        self._writer: Writer | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
-        self._silent = True
-        self._unspoken: Beat | None = None
+
+    # --- what is seen ------------------------------------------------------------------------------------------------
 
     @property
-    def regime(self) -> Regime:
-        """What is in force: the root document, the epoch, the feed key."""
-        return self._sequencer.regime
+    def writer(self) -> Writer | None:
+        """What writes the feed, while this process does."""
+        return self._writer
+
+    @property
+    def in_force(self) -> InForce:
+        """The root document in force, and the epoch."""
+        return self._view.in_force
+
+    @property
+    def source(self) -> LocalSource:
+        """The feed for a verifier in this process; it needs no broker."""
+        return self._view.source
+
+    @property
+    def channel(self) -> Channel:
+        """The feed for readers over HTTP."""
+        return self._view.channel
 
     async def signed_roots(self) -> list[bytes]:
         """Every root document that is in the feed, in ascending versions, as it travels.
@@ -132,17 +127,13 @@ class FeedRole:
         Raises:
             StoreUnavailable: the database does not answer.
         """
-        return await self._roots.signed_roots()
+        return await self._view.roots.signed_roots()
 
-    @property
-    def source(self) -> LocalSource:
-        """The feed for a verifier in this process; it needs no broker."""
-        return self._local
+    def head(self) -> Head | None:
+        """The newest record, as this process knows it."""
+        return self._view.head
 
-    @property
-    def channel(self) -> Channel:
-        """The feed for readers over HTTP."""
-        return self._channel
+    # --- life --------------------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -154,39 +145,41 @@ class FeedRole:
         await self.stop()
 
     async def start(self) -> None:
-        """Start. Waits for the database, not for the broker.
+        """Start. Waits for the database, not for the broker. If the lease is free, this process is the writer then.
 
         Raises:
             FeedAheadError: the database holds records of a later epoch than the root document's.
             FeedError: what waits cannot be put into the feed.
             StoreUnavailable: the database does not answer.
         """
-        head = await self._log.head()
-        if head is not None and head.position.epoch > self.regime.epoch:
+        await self._view.load()
+        await self._observer.catch_up()
+        head = self._view.head
+        if head is not None and head.position.epoch > self.in_force.epoch:
             raise FeedAheadError(
-                f"the database is at {head.position}, the root document at epoch {self.regime.epoch}: "
+                f"the database is at {head.position}, the root document at epoch {self.in_force.epoch}: "
                 "it is an older copy"
             )
-        await self._marks.load()
-        newest, whole = await self._log.newest(FEED_RECENT_RECORDS, FEED_RECENT_BYTES)
-        self._channel.begin(newest, whole=whole)
-        self._head = head
-        if await self._roots.waiting():
-            # Before anybody compares the topic with the database: it may speak for an epoch that this one ends.
-            await self._sequencer.settle()
-        self._store.companion = self._sequencer
+        self._writer = None if self._regime is None else await self._take(self._regime)
         self._task = asyncio.create_task(self._run(), name="ostraka-feed")
 
     async def stop(self) -> None:
-        """End every task and wait for it. Records that are not acknowledged are sent when the feed starts again."""
+        """End every task and wait for it. What is committed is placed and published first, within ``FEED_DRAIN``, as
+        far as the broker takes it; the rest is sent by whoever writes next."""
         self._stopping = True
-        self._channel.close()
+        writer = self._writer
         if self._task is None:
+            self.channel.close()
             return
+        if writer is not None and not self._task.done():
+            await writer.drain()
+        self.channel.close()
         self._task.cancel()
         await asyncio.wait({self._task})
-        with contextlib.suppress(StoreUnavailable):
-            await self._marks.write()
+        if writer is not None:
+            self._writer = None
+            await writer.close()
+            await self._tenure.release(writer.fence)
 
     async def wait(self) -> None:
         """Return when the feed was stopped.
@@ -200,13 +193,86 @@ class FeedRole:
         if not self._stopping:
             raise self._down()
 
+    async def _run(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._news.run(), name="ostraka-news")
+                tasks.create_task(self._view.calendar.run(), name="ostraka-calendar")
+                tasks.create_task(self._take_turns(), name="ostraka-turns")
+        except ExceptionGroup as group:
+            error = _first(group)
+            logger.critical("the feed has ended", exc_info=error)
+            raise error from None
+        finally:
+            self._view.places.end(FeedDown("the feed has ended"))
+
+    async def _take_turns(self) -> None:
+        if self._regime is None:
+            await self._observer.run()
+            return
+        while True:
+            if self._writer is None:
+                self._writer = await self._stand_by(self._regime)
+            await self._write(self._writer)
+
+    async def _stand_by(self, regime: Regime) -> Writer:
+        """Follow the database until the lease is taken and everything before it is shown."""
+        return await _beside(self._observer.run(), self._wait_for_lease(regime))
+
+    async def _wait_for_lease(self, regime: Regime) -> Writer:
+        while True:
+            await asyncio.sleep(LEASE_TRY)
+            try:
+                writer = await self._take(regime)
+            except (StoreUnavailable, LeaseLost) as error:
+                logger.warning("the feed cannot be taken over: %s", error)
+                continue
+            if writer is not None:
+                return writer
+
+    async def _take(self, regime: Regime) -> Writer | None:
+        fence = await self._tenure.take()
+        if fence is None:
+            return None
+        logger.info("this process writes the feed: %s, fence %d", fence.lease.holder, fence.lease.fence)
+        try:
+            # Nobody else places records now: what is seen here is all there is.
+            await self._observer.catch_up()
+            writer = self._new_writer(fence, regime)
+            await writer.prepare()
+        except BaseException:
+            await self._tenure.release(fence)
+            raise
+        return writer
+
+    def _new_writer(self, fence: Fence, regime: Regime) -> Writer:
+        return Writer(
+            self._store,
+            fence,
+            regime,
+            self._view,
+            self._settings,
+            open_key=self._open_key,
+            clock=self._clock,
+            random=self._random,
+        )
+
+    async def _write(self, writer: Writer) -> None:
+        """Write until the lease is lost."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(writer.run(), name="ostraka-writer")
+                tasks.create_task(self._tenure.keep(writer.fence), name="ostraka-lease")
+        except* LeaseLost:
+            logger.warning("another process writes the feed now; this one stands by")
+        self._writer = None
+
+    # --- what is asked and told --------------------------------------------------------------------------------------
+
     def wake(self) -> None:
         """Say that an intent was committed. Cheap; call it right after the commit."""
-        self._sequencer.wake()
-
-    def head(self) -> Head | None:
-        """The newest record, as this process knows it."""
-        return self._head
+        if self._writer is not None:
+            self._writer.sequencer.wake()
 
     async def position_of(self, txn: str, timeout: float) -> Position | None:
         """Where the intent of ``txn`` stands in the feed.
@@ -221,14 +287,16 @@ class FeedRole:
         """
         if self._task is None or self._task.done():
             raise self._down()
-        return await self._places.find(txn, timeout)
+        return await self._view.places.find(txn, timeout)
 
     async def is_published(self, position: Position) -> bool:
         """Whether the broker has acknowledged the record at ``position``.
 
         Waits a moment for it while a broker is there, and not at all while none is.
         """
-        return await self._marks.reached(position, FEED_PROMPT if self._publisher.is_connected else 0)
+        if self._writer is not None:
+            return await self._writer.is_published(position)
+        return await self._published.reached(position)
 
     async def state(self) -> FeedState:
         """How the feed is doing.
@@ -236,56 +304,41 @@ class FeedRole:
         Raises:
             StoreUnavailable: the database does not answer.
         """
-        backlog = await self._log.backlog(self._marks.until or Position(self.regime.epoch, 0))
         running = self._task is not None and not self._task.done()
-        root = self.regime.root
-        age = None if backlog.oldest is None else max(0.0, self._clock.now().wall - backlog.oldest)
+        writer = self._writer if running else None
+        lease = await self._tenure.look()
+        done = await self._view.log.published() if writer is None else writer.marks.until
+        backlog = await self._view.log.backlog(done or Position(self.in_force.epoch, 0))
+        root = self.in_force.root
         return FeedState(
             running=running,
-            head=self._head,
-            connected=running and self._publisher.is_connected,
-            publishing=self._publisher.doing if running else "ended",
+            writing=writer is not None,
+            lease=lease,
+            head=self._view.head,
+            connected=writer is not None and writer.publisher.is_connected,
+            publishing=self._doing(running),
             unpublished=backlog.size,
-            oldest_unpublished=age,
-            set_aside=self._sequencer.set_aside,
-            refills=self._publisher.refills,
-            foreign=self._publisher.foreign,
-            root_version=self.regime.version,
+            oldest_unpublished=None if backlog.oldest is None else max(0.0, self._clock.now().wall - backlog.oldest),
+            set_aside=0 if writer is None else writer.sequencer.set_aside,
+            refills=0 if writer is None else writer.publisher.refills,
+            foreign=0 if writer is None else writer.publisher.foreign,
+            root_version=self.in_force.version,
             root_ends=None if root is None else ends_at(root),
-            root_warning=self._calendar.look(),
+            root_warning=self._view.calendar.look(),
             alarms=tuple(self._alarms(running)),
         )
 
-    def _alarms(self, running: bool) -> Sequence[str]:
-        alarms = []
+    def _doing(self, running: bool) -> str:
         if not running:
-            alarms.append(str(self._down()))
-        if self._sequencer.set_aside:
-            alarms.append(f"{self._sequencer.set_aside} committed changes cannot be put into the feed; see the log")
-        if self._sequencer.trouble:
-            alarms.append(f"changes are not sequenced: {self._sequencer.trouble}")
-        if self._publisher.stopped:
-            alarms.append(f"nothing is published: {self._publisher.stopped}")
-        if self._heart.trouble:
-            alarms.append(f"no heartbeat: {self._heart.trouble}")
-        return alarms
+            return "ended"
+        return "another process publishes" if self._writer is None else self._writer.publisher.doing
 
-    async def _run(self) -> None:
-        held = asyncio.get_running_loop().call_later(FEED_CHECK_HOLD, self._speak)
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._sequencer.run(), name="ostraka-sequencer")
-                tasks.create_task(self._heart.run(), name="ostraka-heart")
-                tasks.create_task(self._publisher.run(), name="ostraka-publisher")
-                tasks.create_task(self._marks.run(), name="ostraka-marks")
-                tasks.create_task(self._calendar.run(), name="ostraka-calendar")
-        except ExceptionGroup as group:
-            logger.critical("the feed has ended", exc_info=group.exceptions[0])
-            raise group.exceptions[0] from None
-        finally:
-            held.cancel()
-            self._store.companion = None
-            self._places.end(FeedDown("the feed has ended"))
+    def _alarms(self, running: bool) -> Sequence[str]:
+        if not running:
+            return [str(self._down()), *([] if self._writer is None else self._writer.alarms())]
+        if self._writer is not None:
+            return self._writer.alarms()
+        return [] if self._observer.trouble is None else [f"it cannot be followed: {self._observer.trouble}"]
 
     def _down(self) -> Exception:
         if self._task is None:
@@ -299,42 +352,33 @@ class FeedRole:
         down.__cause__ = error
         return down
 
-    def _entered(self, regime: Regime) -> None:
-        self._roots.told()
-        self._heart.beat_now()
-        if regime.root is not None:
-            logger.info("root document version %d is in force, epoch %d", regime.version, regime.epoch)
-            self._heart.keep_within(regime.root.limits.heartbeat_interval)
-            self._root_changed(regime.root)
-
-    async def _voices(self) -> Voices:
-        return await self._roots.voices(self.regime)
-
-    def _stored(self, records: Sequence[StoredRecord]) -> None:
-        newest = records[-1]
-        self._head = Head(newest.position, newest.hash)
-        self._followers.push(records)
-        asyncio.get_running_loop().call_later(FEED_HEAD_START, self._tell, records)
-
-    def _tell(self, records: Sequence[StoredRecord]) -> None:
-        self._places.tell(records)
-        self._nearby.push(records)
-        self._channel.push(records)
-
-    def _beaten(self, beat: Beat) -> None:
-        self._followers.push_beat(beat)
-        self._nearby.push_beat(beat)
-        # Kafka is sent nothing before the topic was looked at. Whoever reads over HTTP is to hear no more than that.
-        if self._silent:
-            self._unspoken = beat
+    def _ask_beat(self) -> None:
+        if self._writer is not None:
+            self._writer.heart.beat_now()
         else:
-            self._channel.push_beat(beat)
+            self._observer.tell_again()
 
-    def _speak(self) -> None:
-        self._silent = False
-        if self._unspoken is not None:
-            self._channel.push_beat(self._unspoken)
-            self._unspoken = None
+    def _wake_up(self) -> None:
+        if self._writer is not None:
+            self._writer.sequencer.wake()
+        else:
+            self._observer.wake()
 
-    def _refused(self, intent: WaitingIntent, reason: str) -> None:
-        self._places.refuse(intent.txn, reason)
+
+async def _beside(endless: Coroutine[Any, Any, None], work: Coroutine[Any, Any, Writer]) -> Writer:
+    """Run ``endless`` until ``work`` is done, and return what it returned. An error of either ends both."""
+    tasks = asyncio.create_task(endless), asyncio.create_task(work)
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            await task
+        return await tasks[1]
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _first(group: BaseExceptionGroup[Exception]) -> Exception:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error

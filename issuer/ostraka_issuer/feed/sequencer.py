@@ -5,8 +5,9 @@ commit; intents that were written otherwise, or in another process, it looks for
 
 One transaction a batch: the intents in order of commit, the head they follow, the signatures, the stored bytes and the
 intents' places. Before it is committed nothing has left the database, so a crash leaves intents that still wait; after
-it, only the stored bytes are ever sent. A position can therefore never show two contents. One writer at a time (BEGIN
-IMMEDIATE) makes the head that was read the head that is followed.
+it, only the stored bytes are ever sent. A position can therefore never show two contents. One writer at a time makes
+the head that was read the head that is followed, and each such transaction first reads the fence (``lease``): a process
+that has lost the lease places nothing.
 
 **An intent that cannot become a record.** Whoever writes an intent refuses what a verifier would not read, so this is a
 bug or a damaged row, and there is no good way out, only a least bad one:
@@ -31,10 +32,9 @@ from sqlalchemy import Connection
 from ostraka_consumers.clock import Clock
 from ostraka_consumers.uninterrupted import uninterrupted
 from ostraka_schemas.events import RootPublished
-from ostraka_schemas.jwk import SigningKey
-from ostraka_schemas.root import RootDocument, read_root_bytes, read_root_unverified
+from ostraka_schemas.root import read_root_bytes, read_root_unverified
 
-from ..errors import FeedError, StoreUnavailable
+from ..errors import FeedError, LeaseLost, StoreUnavailable
 from ..failpoints import hit
 from ..limits import FEED_BATCH, FEED_BATCHES_TO_SETTLE, FEED_POLL, FEED_REFUSED
 from ..store import Store
@@ -53,10 +53,9 @@ class Sequencer:
 
     Args:
         store: the database.
-        key: L, the key that signs the feed.
+        regime: the root document in force, the epoch, and L, the key that signs the feed.
         issuer: ``iss`` of every record.
-        epoch: the epoch that the root document names.
-        root: the root document in force; ``None`` while the feed has none.
+        guard: called first in each transaction that places records; raises LeaseLost if they are not ours to place.
         open_key: opens the key that a later root document names.
         clock: tells ``iat``.
         stored: called with each batch, right after its commit and in feed order.
@@ -68,11 +67,10 @@ class Sequencer:
     def __init__(
         self,
         store: Store,
-        key: SigningKey,
+        regime: Regime,
         *,
         issuer: str,
-        epoch: int,
-        root: RootDocument | None = None,
+        guard: Callable[[Connection], None],
         open_key: OpenKey = no_key,
         clock: Clock,
         stored: Callable[[Sequence[StoredRecord]], None],
@@ -81,7 +79,8 @@ class Sequencer:
         batch: int = FEED_BATCH,
     ) -> None:
         self._store = store
-        self._regime = Regime(epoch, key, root)
+        self._regime = regime
+        self._guard = guard
         self._open_key = open_key
         self._issuer = issuer
         self._clock = clock
@@ -113,6 +112,7 @@ class Sequencer:
 
         Raises:
             FeedError: too many intents cannot be made into records.
+            LeaseLost: another process writes the feed.
         """
         while True:
             self._wake.clear()
@@ -137,6 +137,7 @@ class Sequencer:
         Raises:
             StoreUnavailable: the database does not answer.
             FeedError: too many intents cannot be made into records, or they come faster than they are sequenced.
+            LeaseLost: another process writes the feed.
         """
         # A batch that was not full took everything that was waiting when it began.
         for _ in range(FEED_BATCHES_TO_SETTLE):
@@ -153,6 +154,7 @@ class Sequencer:
         Raises:
             StoreUnavailable: nothing was changed.
             FeedError: too many intents cannot be made into records.
+            LeaseLost: another process writes the feed; nothing was changed.
         """
         # Committed and not told, a batch would wait for somebody to look into the database.
         return await uninterrupted(self._step())
@@ -161,6 +163,10 @@ class Sequencer:
         """Give what waits its place, in the transaction of whoever wrote it: see ``store.engine.Companion``."""
         if len(self._set_aside) > FEED_REFUSED:
             return None
+        try:
+            self._guard(connection)
+        except LeaseLost:
+            return self.wake  # The change is whoever writes the feed's to place; the next step finds out.
         waiting = self._waiting(connection)
         if self._is_behind(connection) or any(intent.event_uri == RootPublished.uri for intent in waiting):
             return self.wake  # Opening the key that a root document names is no work for the event loop.
@@ -196,6 +202,7 @@ class Sequencer:
     # The rest runs in the store's thread or in a joined transaction; its lock keeps others away from what it uses.
 
     def _transact(self, connection: Connection) -> Batch:
+        self._guard(connection)
         if self._is_behind(connection):
             return self._catch_up(connection)
         return self._sign(connection, self._waiting(connection))

@@ -51,7 +51,6 @@ async def make_snapshot(
         shares.append(share)
         await asyncio.sleep(0)
     parts: list[bytes] = []
-    digest = sha256()
     name = snapshot_id(shares)
     for number, share in enumerate(shares, start=1):
         parts.append(
@@ -67,10 +66,8 @@ async def make_snapshot(
                 state=share,
             )
         )
-        digest.update(parts[-1])
         await asyncio.sleep(0)
-    etag = f'"{base64url.encode(digest.digest()[:16]).decode()}"'
-    return Snapshot(head, iat, root_version, key.kid, parts, b"\n".join([*parts, b""]), etag)
+    return Snapshot(head, iat, root_version, key.kid, parts, *_sent(parts))
 
 
 def snapshot_id(shares: Sequence[SnapshotState]) -> str:
@@ -81,32 +78,40 @@ def snapshot_id(shares: Sequence[SnapshotState]) -> str:
     return base64url.encode(digest.digest()[:16]).decode()
 
 
-async def read_parts(raws: Sequence[bytes], keys: Sequence[VerificationKey], *, iss: str) -> Head | None:
-    """The head of a snapshot that is whole and signed by one of ``keys``; ``None`` for anything else."""
+async def read_parts(raws: Sequence[bytes], keys: Sequence[VerificationKey], *, iss: str) -> Snapshot | None:
+    """A snapshot that is whole and signed by one of ``keys``; ``None`` for anything else."""
     known = {key.kid: key for key in keys}
-    heads: set[tuple[Head, int, int]] = set()
+    heads: set[tuple[Head, int, int, int, str]] = set()
     numbers: list[int] = []
     for raw in raws:
         try:
-            part = _read(raw, known)
+            part, kid = _read(raw, known)
         except WireError:
             return None
         if part is None or part.iss != iss:
             return None
-        heads.add((part.head, part.iat, part.parts))
+        heads.add((part.head, part.iat, part.parts, part.root_version, kid))
         numbers.append(part.part)
         await asyncio.sleep(0)
     if len(heads) != 1 or numbers != list(range(1, len(raws) + 1)):
         return None
-    ((head, _, count),) = heads
-    return head if count == len(raws) else None
+    ((head, iat, count, root_version, kid),) = heads
+    return Snapshot(head, iat, root_version, kid, raws, *_sent(raws)) if count == len(raws) else None
 
 
-def _read(raw: bytes, keys: dict[str, VerificationKey]) -> SnapshotPart | None:
+def _sent(parts: Sequence[bytes]) -> tuple[bytes, str]:
+    """The body of these parts, and what names them."""
+    digest = sha256()
+    for part in parts:
+        digest.update(part)
+    return b"\n".join([*parts, b""]), f'"{base64url.encode(digest.digest()[:16]).decode()}"'
+
+
+def _read(raw: bytes, keys: dict[str, VerificationKey]) -> tuple[SnapshotPart | None, str]:
     compact = jws.split(raw, max_bytes=SNAPSHOT_PART_MAX_BYTES)
     header = jws.read_header(compact.header, typ=jws.TYP_EVENT)
     if header.kid not in keys:
         raise MalformedError("signed by a key that is not in force")
     jws.check(compact, header, keys[header.kid])
     content = read_payload(base64url.decode(compact.payload))
-    return content if isinstance(content, SnapshotPart) else None
+    return content if isinstance(content, SnapshotPart) else None, header.kid

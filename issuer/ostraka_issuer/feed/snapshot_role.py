@@ -11,7 +11,7 @@ from ostraka_consumers.trust.core import TrustCore
 
 from ..settings import IssuerSettings
 from ..store import Store
-from .regime import Regime
+from .regime import InForce, Regime
 from .snapshot import Snapshot
 from .snapshot_topic import SnapshotPublisher
 from .snapshots import Snapshots
@@ -20,11 +20,12 @@ logger = logging.getLogger(__name__)
 
 
 class SnapshotRole:
-    """Makes snapshots, keeps the newest and publishes it.
+    """Makes snapshots, keeps the newest and publishes it, where the feed is written; has the newest everywhere.
 
     Args:
         core: what the issuer's own verifier has applied.
-        regime: tells under what the feed is signed.
+        regime: tells under what the feed is signed, or ``None`` while this process does not write it.
+        in_force: tells the root document in force, to everybody.
         roots: gives every root document that is in the feed.
         store: where the newest one is kept.
         settings: the issuer, the broker, the topic.
@@ -34,7 +35,8 @@ class SnapshotRole:
     def __init__(
         self,
         core: TrustCore,
-        regime: Callable[[], Regime],
+        regime: Callable[[], Regime | None],
+        in_force: Callable[[], InForce],
         roots: Callable[[], Awaitable[Sequence[bytes]]],
         store: Store,
         settings: IssuerSettings,
@@ -44,8 +46,9 @@ class SnapshotRole:
     ) -> None:
         self._publisher: Final = SnapshotPublisher(roots, settings, random=random or SystemRandom())
         self._snapshots: Final = Snapshots(
-            core, regime, issuer=settings.issuer, store=store, clock=clock, made=self._publisher.offer
+            core, regime, in_force, issuer=settings.issuer, store=store, clock=clock, made=self._publisher.offer
         )
+        self._regime: Final = regime
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -82,7 +85,7 @@ class SnapshotRole:
         return {
             "head": None if newest is None else str(newest.head.position),
             "published": None if published is None else str(published.head.position),
-            "publishing": self._publisher.doing,
+            "publishing": "another process publishes" if self._regime() is None else self._publisher.doing,
             "foreign": self._publisher.foreign,
         }
 

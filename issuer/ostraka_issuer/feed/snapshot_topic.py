@@ -67,15 +67,16 @@ class SnapshotPublisher:
         self.foreign = 0
         self.doing = "waiting for a snapshot"
 
-    def offer(self, snapshot: Snapshot) -> None:
-        """There is a newer one. Cheap."""
+    def offer(self, snapshot: Snapshot | None) -> None:
+        """There is a newer one; or another process publishes, and this one no longer does (``None``). Cheap."""
         self._newest = snapshot
-        self._news.set()
+        if snapshot is not None:
+            self._news.set()
 
     async def run(self) -> None:
         """Publish until cancelled. Outages are waited for."""
-        await self._news.wait()
         while True:
+            await self._until_there_is_one()
             self._news.clear()
             try:
                 await self._publish()
@@ -89,6 +90,11 @@ class SnapshotPublisher:
                 self._backoff.reset()
                 self.doing = "published"
                 await self._until_due()
+
+    async def _until_there_is_one(self) -> None:
+        while self._newest is None:
+            self._news.clear()
+            await self._news.wait()
 
     async def _interrupted(self, reason: str, unexpected: Exception | None = None) -> None:
         known = unexpected is None or isinstance(unexpected, (KafkaError, OSError, TimeoutError, FeedError))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from ..store import Store
 from ..store.snapshots import read_snapshot
 from .log import FeedLog
-from .regime import Regime
+from .regime import InForce
 from .roots import Roots
 from .snapshot import read_parts
 
@@ -31,7 +31,9 @@ async def nowhere() -> Start | None:
     return None
 
 
-def stored_start(store: Store, log: FeedLog, roots: Roots, regime: Callable[[], Regime], *, issuer: str) -> FindStart:
+def stored_start(
+    store: Store, log: FeedLog, roots: Roots, in_force: Callable[[], InForce], *, issuer: str
+) -> FindStart:
     """Finds the stored snapshot, if it belongs to this feed as it is now.
 
     A verifier that was given the newest root document does not read what was signed before it. So what is found here
@@ -39,12 +41,15 @@ def stored_start(store: Store, log: FeedLog, roots: Roots, regime: Callable[[], 
     """
 
     async def find() -> Start | None:
-        now = regime()
+        now = in_force()
         if now.root is None:
             return None
         parts = await read_snapshot(store)
-        head = await read_parts(parts, now.root.feed_keys(), iss=issuer)
-        if head is None or head.position.epoch != now.epoch or await log.hash_at(head.position) != head.hash:
+        snapshot = await read_parts(parts, now.root.feed_keys(), iss=issuer)
+        if snapshot is None:
+            return None
+        head = snapshot.head
+        if head.position.epoch != now.epoch or await log.hash_at(head.position) != head.hash:
             return None
         return Start(await roots.signed_roots(), parts)
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from ostraka_schemas.records import Head
 
+from .lease import Lease
+
 
 @dataclass(frozen=True, slots=True)
 class FeedState:
@@ -11,6 +13,8 @@ class FeedState:
 
     Attributes:
         running: whether the feed works at all.
+        writing: whether this process writes it; of what only the writer knows, the others have nothing to tell.
+        lease: who does, as the database has it.
         head: the newest record.
         connected: whether the broker takes records, as far as acknowledgements tell.
         publishing: what the publisher is doing: ``connecting``, ``publishing``, ``waiting: <why>``, …
@@ -26,6 +30,8 @@ class FeedState:
     """
 
     running: bool
+    writing: bool
+    lease: Lease
     head: Head | None
     connected: bool
     publishing: str

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Final
 
 from fastapi import FastAPI
 
@@ -22,6 +23,12 @@ from .seats import Seats
 from .server import connections_allowed
 
 _log = logging.getLogger("ostraka.issuer")
+
+_FEED: Final = (health.router, feed.router, feed_documents.router)
+"""Doors of every process."""
+
+_API: Final = (login.router, token.router, admin_revocations.router, admin_keys.router, wellknown.router)
+"""Doors that a process with the role ``feed`` does not have."""
 
 
 def create_app(
@@ -65,16 +72,7 @@ def create_app(
     app.add_middleware(BodyBound)
     problems.install(app)
     guard.install(app)
-    for router in (
-        login.router,
-        token.router,
-        admin_revocations.router,
-        admin_keys.router,
-        health.router,
-        wellknown.router,
-        feed.router,
-        feed_documents.router,
-    ):
+    for router in _FEED if settings.role == "feed" else (*_FEED, *_API):
         app.include_router(router)
     return app
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Response
 from sqlalchemy import text
 
 from ostraka_issuer.errors import StoreUnavailable
+from ostraka_issuer.feed.state import FeedState
 from ostraka_issuer.runtime import Issuer
 
 from .context import TheIssuer
@@ -21,7 +22,9 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz", summary="Ready")
 async def readyz(response: Response, issuer: TheIssuer) -> dict[str, Any]:
-    """200 when logins and revocations work, else 503 with the reasons.
+    """200 when this process can do what its role asks of it, else 503 with the reasons.
+
+    With the lease of the feed or without: a process that stands by is ready, as long as it hears the one that writes.
 
     A broker that is away is reported and does not count: what is committed meanwhile is published when it is back. One
     that is there and has a wrong topic, or does not let the issuer write, does: only an operator can end that, and
@@ -30,7 +33,7 @@ async def readyz(response: Response, issuer: TheIssuer) -> dict[str, Any]:
     reasons = await _reasons(issuer)
     response.status_code = 503 if reasons else 200
     response.headers["Cache-Control"] = "no-store"
-    return {"ready": not reasons, "reasons": reasons, **await _details(issuer)}
+    return {"ready": not reasons, "reasons": reasons, "role": issuer.settings.role, **await _details(issuer)}
 
 
 async def _reasons(issuer: Issuer) -> list[str]:
@@ -52,6 +55,12 @@ async def _reasons(issuer: Issuer) -> list[str]:
     return reasons
 
 
+def _broker(feed: FeedState) -> str:
+    if not feed.writing:
+        return "another process's"
+    return "connected" if feed.connected else "away"
+
+
 async def _details(issuer: Issuer) -> dict[str, Any]:
     status = issuer.verifier.status
     details: dict[str, Any] = {
@@ -64,10 +73,12 @@ async def _details(issuer: Issuer) -> dict[str, Any]:
         return details
     details["feed"] = {
         "head": None if feed.head is None else str(feed.head.position),
-        "broker": "connected" if feed.connected else "away",
+        "broker": _broker(feed),
         "publishing": feed.publishing,
         "unpublished": feed.unpublished,
         "oldest_unpublished": feed.oldest_unpublished,
     }
+    lease = feed.lease
+    details["lease"] = {"held": feed.writing, "holder": lease.holder, "fence": lease.fence, "until": lease.until}
     details["root"] = {"version": feed.root_version, "ends": feed.root_ends, "warning": feed.root_warning}
     return details

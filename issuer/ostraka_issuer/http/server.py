@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from ostraka_issuer.limits import (
     HTTP_ACCEPTED_AT_ONCE,
     HTTP_CONNECTIONS_MAX,
+    HTTP_GRACE,
     HTTP_HEAD_MAX_BYTES,
     HTTP_KEEP_ALIVE,
     HTTP_QUEUE,
@@ -41,6 +42,7 @@ class Server(uvicorn.Server):
                 limit_concurrency=allowed,
                 backlog=HTTP_ACCEPTED_AT_ONCE,
                 timeout_keep_alive=HTTP_KEEP_ALIVE,
+                timeout_graceful_shutdown=HTTP_GRACE,
                 room=WaitingRoom(min(HTTP_WAITING_MAX, allowed // 8)),
                 h11_max_incomplete_event_size=HTTP_HEAD_MAX_BYTES,
             )
@@ -56,7 +58,7 @@ class Server(uvicorn.Server):
             listener.listen(HTTP_QUEUE)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End."""
+        """End: new connections are refused, and requests that are under way are finished, within ``HTTP_GRACE``."""
         self._ending()
         await super().shutdown(sockets)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from ostraka_consumers.uninterrupted import uninterrupted
 from ostraka_issuer.errors import IssuerError
@@ -13,10 +14,15 @@ _log = logging.getLogger("ostraka.keys")
 
 
 class KeyKeeper:
-    """Owns the task. ``start`` it once, ``stop`` it before the store closes; ``nudge`` it after a rotation."""
+    """Owns the task. ``start`` it once, ``stop`` it before the store closes; ``nudge`` it after a rotation.
 
-    def __init__(self, keys: TokenKeys) -> None:
+    Args:
+        here: whether it is this process's business now; of several on one database, it is one's.
+    """
+
+    def __init__(self, keys: TokenKeys, *, here: Callable[[], bool] = lambda: True) -> None:
         self._keys = keys
+        self._here = here
         self._nudged = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -45,7 +51,7 @@ class KeyKeeper:
         while True:
             self._nudged.clear()
             try:
-                pause = await uninterrupted(self._keys.keep())
+                pause = await uninterrupted(self._keys.keep()) if self._here() else KEY_KEEPER_RETRY
             except IssuerError as error:
                 _log.error("a step in the life of a token key must be repeated: %s", error)
                 pause = KEY_KEEPER_RETRY

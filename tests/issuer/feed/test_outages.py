@@ -14,7 +14,16 @@ from ostraka_issuer.settings import IssuerSettings
 from ostraka_issuer.store import Store
 from ostraka_schemas.records import Position
 from tests.issuer.feed.test_publishing import commit_and_place, published, values
-from tests.issuer.feed.world import KEY, check_chain, heartbeats_of, holds_in_order, settings_for, stored, until
+from tests.issuer.feed.world import (
+    KEY,
+    check_chain,
+    heartbeats_of,
+    holds_in_order,
+    settings_for,
+    stored,
+    until,
+    writer_of,
+)
 from tests.kafka.broker import Broker, EmbeddedKafka
 from tests.kafka.fixtures import OwnKafka
 
@@ -50,7 +59,7 @@ async def test_a_broker_that_is_killed_and_comes_back_delays_and_loses_nothing(
         await broker.kill()
         for number in range(5):
             await commit_and_place(store, role, f"away{number}")
-        await until(lambda: not role._publisher.is_connected, "notice of the outage")
+        await until(lambda: not writer_of(role).publisher.is_connected, "notice of the outage")
         assert (await role.state()).unpublished == 5
         await broker.restart()
         await commit_and_place(store, role, "back")
@@ -70,7 +79,9 @@ async def test_a_broker_that_is_away_for_long_is_found_again(store: Store, own_k
         await until(lambda: published(role))
         await broker.kill()
         await commit_and_place(store, role, "b")
-        await until(lambda: role._publisher.doing.startswith("waiting: no broker answers"), "a given up session")
+        await until(
+            lambda: writer_of(role).publisher.doing.startswith("waiting: no broker answers"), "a given up session"
+        )
         await broker.restart()
         await until(lambda: complete(store, settings))
         assert (await role.state()).refills == 0
@@ -86,7 +97,7 @@ async def test_a_broker_that_freezes_delays_and_loses_nothing(store: Store, own_
         await until(lambda: published(role))
         await broker.pause()
         await commit_and_place(store, role, "b")
-        await until(lambda: role._publisher.doing.startswith("waiting: "), "notice of the outage")
+        await until(lambda: writer_of(role).publisher.doing.startswith("waiting: "), "notice of the outage")
         await broker.resume()
         await until(lambda: complete(store, settings))
 
@@ -114,7 +125,7 @@ async def test_an_embedded_broker_that_forgot_everything_is_filled_again(
             await until(lambda: published(role))
             await embedded.kill()
             if away:
-                await until(lambda: role._publisher.doing.startswith("waiting: "), "notice of the outage")
+                await until(lambda: writer_of(role).publisher.doing.startswith("waiting: "), "notice of the outage")
             await embedded.restart()
             await until(lambda: complete(store, settings))
         await until(lambda: published(role))

@@ -28,6 +28,7 @@ from tests.issuer.feed.world import (
     stored,
     topic_values,
     until,
+    writer_of,
 )
 from tests.kafka.broker import Broker
 
@@ -70,9 +71,9 @@ async def test_heartbeats_come_after_the_records_they_vouch_for(store: Store, se
     async with FeedRole(store, KEY, settings) as role:
         for number in range(30):
             await commit_and_place(store, role, f"t{number}")
-            role._heart.beat_now()
+            writer_of(role).heart.beat_now()
         await until(lambda: published(role))
-        await until(lambda: role._heart._now.is_set() is False)
+        await until(lambda: writer_of(role).heart._now.is_set() is False)
 
         async def vouched() -> bool:
             beats = heartbeats_of(await values(settings))
@@ -170,7 +171,7 @@ async def test_nobody_outside_hears_a_heartbeat_before_the_topic_was_looked_at(
 
     monkeypatch.setattr("ostraka_issuer.feed.publisher.ensure_topic", slowly)
     async with FeedRole(store, KEY, settings) as role:
-        inside = role._nearby.open()
+        inside = role._view.nearby.open()
         async with asyncio.timeout(30):
             while (await inside.take()).beat is None:
                 continue
@@ -264,7 +265,7 @@ async def test_after_a_refusal_a_new_producer_sends_what_is_missing(store: Store
     await commit(store, *(f"t{number}" for number in range(8)))
     await new_sequencer(store).settle()
     role = FeedRole(store, KEY, settings)
-    role._publisher._make = refusing
+    writer_of(role).publisher._make = refusing
     async with role:
         await until(lambda: published(role))
     assert len(refusing.made) == 2

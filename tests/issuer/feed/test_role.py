@@ -10,11 +10,22 @@ from ostraka_issuer.errors import FeedAheadError, FeedDown, IntentSetAside
 from ostraka_issuer.feed import FeedRole
 from ostraka_issuer.feed.log import FeedLog
 from ostraka_issuer.feed.marks import Marks
+from ostraka_issuer.feed.sequencer import Sequencer
 from ostraka_issuer.store import Store
 from ostraka_issuer.store.tables import INTENTS
 from ostraka_schemas.records import Heartbeat, Position, record_hash
 from tests.issuer.feed.test_local import Sink
-from tests.issuer.feed.world import KEY, check_chain, commit, new_sequencer, read, settings_for, stored, until
+from tests.issuer.feed.world import (
+    KEY,
+    check_chain,
+    commit,
+    new_sequencer,
+    read,
+    settings_for,
+    stored,
+    until,
+    writer_of,
+)
 
 NOBODY = settings_for(None, "feed")
 
@@ -47,7 +58,7 @@ async def test_the_state_says_what_waits_and_why(store: Store) -> None:
         role.wake()
         await role.position_of("b", 30)
         clock.advance(12)
-        await until(lambda: role._publisher.doing.startswith("waiting: "))
+        await until(lambda: writer_of(role).publisher.doing.startswith("waiting: "))
         state = await role.state()
         assert state.running
         assert not state.connected
@@ -86,7 +97,7 @@ async def test_its_own_verifier_hears_records_and_heartbeats_at_once(store: Stor
         await until(lambda: len([raw for raw in sink.delivered if not isinstance(read(raw), Heartbeat)]) == 2)
         task.cancel()
         await asyncio.wait({task})
-    assert not role._followers._open - {role._publisher._follower}
+    assert not role._view.nearby._open
 
 
 async def test_starting_does_not_wait_for_the_broker_and_stopping_leaves_nothing(store: Store) -> None:
@@ -108,7 +119,7 @@ async def test_whoever_waits_when_it_stops_is_told(store: Store) -> None:
     role = FeedRole(store, KEY, NOBODY)
     await role.start()
     waiting = asyncio.create_task(role.position_of("never", 60))
-    await until(lambda: "never" in role._places._waiting)
+    await until(lambda: "never" in role._view.places._waiting)
     await role.stop()
     with pytest.raises(FeedDown):
         await waiting
@@ -127,10 +138,10 @@ async def test_an_error_in_one_task_ends_all_loudly(store: Store, monkeypatch: p
     before = asyncio.all_tasks()
     role = FeedRole(store, KEY, NOBODY)
 
-    async def broken() -> int:
+    async def broken(_self: Sequencer) -> int:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(role._sequencer, "_step", broken)
+    monkeypatch.setattr(Sequencer, "_step", broken)
     await role.start()
     with pytest.raises(FeedDown, match="a bug"):
         async with asyncio.timeout(30):

@@ -23,7 +23,7 @@ from ostraka_schemas import base64url
 from ostraka_schemas.errors import MalformedError
 from ostraka_schemas.jwk import SigningKey
 from ostraka_schemas.records import Head, Position
-from tests.issuer.feed.world import until
+from tests.issuer.feed.world import until, writer_of
 from tests.issuer.front import Desk, open_desk
 from tests.support.ceremony import publish_next
 from tests.support.fake_issuer import ISSUER, FakeIssuer
@@ -123,7 +123,9 @@ async def test_parts_that_are_read_back() -> None:
     snapshot = await snapshot_of(issuer, core)
     keys, parts = [issuer.feed_key.public], list(snapshot.parts)
     other = (await snapshot_of(issuer, followed(busy(issuer, 30_000)))).parts
-    assert await read_parts(parts, keys, iss=ISSUER) == core.head
+    found = await read_parts(parts, keys, iss=ISSUER)
+    assert found is not None
+    assert found.head == core.head
     flipped = bytearray(parts[1])
     flipped[-5] ^= 1
     wrong: list[list[bytes]] = [
@@ -159,11 +161,16 @@ class Shop:
         self.snapshots = Snapshots(
             self.core,
             lambda: self.regime,
+            lambda: self.regime.in_force,
             issuer=ISSUER,
             store=store,
             clock=issuer.clock,
-            made=self.made.append,
+            made=self._was_made,
         )
+
+    def _was_made(self, snapshot: Snapshot | None) -> None:
+        assert snapshot is not None
+        self.made.append(snapshot)
 
     def append(self, count: int) -> None:
         for number in range(count):
@@ -346,7 +353,7 @@ async def test_a_snapshot_of_another_history_is_not_taken(tmp_path: Path) -> Non
             desk.issuer.store,
             FeedLog(desk.issuer.store),
             Roots(desk.issuer.store),
-            lambda: feed.regime,
+            lambda: feed.in_force,
             issuer=core.anchor.issuer,
         )
         found = await find()
@@ -354,7 +361,9 @@ async def test_a_snapshot_of_another_history_is_not_taken(tmp_path: Path) -> Non
         assert list(found.parts) == list(snapshot.parts)
         assert core.state is not None
         strange = Head(snapshot.head.position, bytes(32))
-        other = await make_snapshot(core.state, strange, feed.regime.key, iss=core.anchor.issuer, iat=1, root_version=1)
+        other = await make_snapshot(
+            core.state, strange, writer_of(feed).regime.key, iss=core.anchor.issuer, iat=1, root_version=1
+        )
         await desk.issuer.snapshots.stop()
         await replace_snapshot(desk.issuer.store, other.parts)
         assert await find() is None
@@ -374,7 +383,7 @@ async def test_a_new_feed_key_or_epoch_brings_a_new_snapshot_and_the_old_one_is_
             return newest if newest is not None and newest.root_version == 2 else None
 
         new: Snapshot = await until(newer)
-        assert new.kid == desk.issuer.feed.regime.key.kid != old.kid
+        assert new.kid == writer_of(desk.issuer.feed).regime.key.kid != old.kid
         assert new.head.position.epoch == (2 if new_epoch else 1)
         await desk.issuer.snapshots.stop()
         await replace_snapshot(desk.issuer.store, old.parts)

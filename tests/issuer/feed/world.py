@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from sqlalchemy import Connection
 
 from ostraka_consumers.clock import Clock, ManualClock
 from ostraka_consumers.sources._aiokafka import forbid_topic_creation, safe_stop
 from ostraka_issuer.feed.intents import WaitingIntent
 from ostraka_issuer.feed.log import FeedLog, StoredRecord
+from ostraka_issuer.feed.regime import Regime
+from ostraka_issuer.feed.role import FeedRole
 from ostraka_issuer.feed.sequencer import Sequencer
+from ostraka_issuer.feed.writer import Writer
 from ostraka_issuer.settings import IssuerSettings, load_settings
 from ostraka_issuer.store import Store, migrate, open_store
 from ostraka_issuer.store.intents import add_intent
@@ -50,6 +54,12 @@ async def commit(store: Store, *txns: str, event: Event | None = None, at: float
             )
 
 
+def writer_of(role: FeedRole) -> Writer:
+    """What writes the feed: this process does."""
+    assert role.writer is not None
+    return role.writer
+
+
 class Heard:
     """What a sequencer told."""
 
@@ -64,15 +74,19 @@ class Heard:
         self.refused.append((intent.txn, reason))
 
 
+def alone(_connection: Connection) -> None:
+    """Nobody else writes the feed."""
+
+
 def new_sequencer(
     store: Store, heard: Heard | None = None, *, clock: Clock | None = None, batch: int = 256, epoch: int = 1
 ) -> Sequencer:
     heard = heard or Heard()
     return Sequencer(
         store,
-        KEY,
+        Regime(epoch, KEY),
         issuer=ISSUER,
-        epoch=epoch,
+        guard=alone,
         clock=clock or ManualClock(),
         stored=heard.stored,
         refused=heard.set_aside,

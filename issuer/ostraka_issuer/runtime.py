@@ -22,8 +22,11 @@ from ostraka_schemas.jwk import SigningKey
 from ostraka_schemas.root import Limits, RootDocument
 
 from . import failpoints
+from .accounts.clients import find_client, register_public_client
 from .accounts.passwords import Passwords
+from .accounts.throttle import Throttle
 from .accounts.users import Accounts
+from .errors import NotFound
 from .feed.regime import OpenKey, key_in
 from .feed.role import FeedRole
 from .feed.snapshot_role import SnapshotRole
@@ -119,6 +122,7 @@ async def _open(
     feed: FeedRole,
     verifier: Verifier,
 ) -> Issuer:
+    await _know_own_client(desk)
     passwords = Passwords(desk.settings.password_profile)
     stack.push_async_callback(passwords.close)
     snapshots = _snapshots(desk, feed, verifier)
@@ -134,7 +138,7 @@ async def _open(
         store=desk.store,
         passwords=passwords,
         accounts=_accounts(desk, passwords),
-        sessions=_sessions(desk, passwords, keys, feed),
+        sessions=_sessions(desk, passwords, keys),
         keys=keys,
         keeper=keeper,
         revocations=revocations,
@@ -142,6 +146,20 @@ async def _open(
         snapshots=snapshots,
         verifier=verifier,
     )
+
+
+async def _know_own_client(desk: _Desk) -> None:
+    """The client of logins that name none: a home may be older than clients are, or be given another name for it."""
+    client_id = desk.settings.client_id
+    async with desk.store.read() as tx:
+        try:
+            await find_client(tx, client_id, for_share=False)
+        except NotFound:
+            pass
+        else:
+            return
+    async with desk.store.write() as tx:
+        await register_public_client(tx, client_id, desk.clock.now().wall)
 
 
 def _revocations(desk: _Desk) -> Revocations:
@@ -217,26 +235,29 @@ def _accounts(desk: _Desk, passwords: Passwords) -> Accounts:
     )
 
 
-def _sessions(desk: _Desk, passwords: Passwords, keys: TokenKeys, feed: FeedRole) -> Sessions:
-    settings = desk.settings
-    minter = Minter(
+def _minter(desk: _Desk, keys: TokenKeys) -> Minter:
+    return Minter(
         keys,
-        issuer=settings.issuer,
-        lifetime=settings.token_lifetime,
+        issuer=desk.settings.issuer,
+        lifetime=desk.settings.token_lifetime,
         clock=desk.clock,
         random_bytes=desk.random_bytes,
     )
+
+
+def _sessions(desk: _Desk, passwords: Passwords, keys: TokenKeys) -> Sessions:
+    settings = desk.settings
     return Sessions(
         desk.store,
         passwords,
-        minter,
+        Throttle(desk.store, desk.files.vault, clock=desk.clock),
+        _minter(desk, keys),
         RefreshTokens(desk.files.vault),
         issuer=settings.issuer,
         audiences=settings.audiences,
         client_id=settings.client_id,
         clock=desk.clock,
         random_bytes=desk.random_bytes,
-        wake=feed.wake,
     )
 
 

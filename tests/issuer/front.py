@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from ostraka_issuer.accounts.clients import register_public_client
 from ostraka_issuer.http.app import create_app
 from ostraka_issuer.provision import create_home
 from ostraka_issuer.runtime import Issuer
@@ -37,6 +38,11 @@ class Desk:
         return await self.client.post(
             "/token", data={"grant_type": "refresh_token", "refresh_token": refresh_token, **more}
         )
+
+    async def register(self, client_id: str) -> None:
+        """Make a public client that opens sessions."""
+        async with self.issuer.store.write() as tx:
+            await register_public_client(tx, client_id, now=self.issuer.clock.now().wall)
 
     async def applied(self, answer: httpx.Response) -> None:
         """Wait until the issuer's own verifier has applied what ``answer`` says was committed."""

@@ -62,6 +62,7 @@ async def test_a_revoked_operator_is_out_at_once(desk: Desk) -> None:
 
 @pytest.mark.parametrize("kind", ["token", "session", "subject", "username", "client", "permission", "all"])
 async def test_each_kind_is_sequenced_and_refused_by_the_verifier(desk: Desk, kind: str) -> None:
+    await desk.register("shop")
     alice = await desk.login("alice", client_id="shop", audience=["ostraka"])
     claims = claims_of(alice["access_token"])
     bodies: dict[str, dict[str, Any]] = {
@@ -158,6 +159,7 @@ async def test_the_list_is_read_in_pages(desk: Desk) -> None:
 
 
 async def test_every_kind_is_listed_by_name(desk: Desk) -> None:
+    await desk.register("shop")
     alice = await desk.login("alice", client_id="shop")
     bearer = await desk.bearer()
     sub = claims_of(alice["access_token"])["sub"]

@@ -35,6 +35,7 @@ async def test_a_login_gives_a_token_that_verifies(desk: Desk) -> None:
 
 
 async def test_client_and_audience_can_be_chosen(desk: Desk) -> None:
+    await desk.register("shop")
     body = await desk.login("alice", client_id="shop", audience=["orders"])
     claims = claims_of(body["access_token"])
     assert (claims["client_id"], claims["aud"]) == ("shop", "orders")

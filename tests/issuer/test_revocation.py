@@ -122,6 +122,7 @@ async def test_a_subject(world: World, by_name: bool) -> None:
 
 async def test_a_client(world: World) -> None:
     await world.add()
+    await world.register("shop")
     shop = await world.sessions.login("alice", PASSWORD, client_id="shop")
     other = await world.sessions.login("alice", PASSWORD)
     done = await world.revocations.client("shop")

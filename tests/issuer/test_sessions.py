@@ -43,6 +43,7 @@ async def test_what_a_token_says(world: World) -> None:
 
 async def test_a_login_may_ask_for_less(world: World) -> None:
     await world.add()
+    await world.register("shop")
     issued = await login(world, audience=["orders"], client_id="shop")
     claims = claims_of(issued.access_token)
     assert (claims["aud"], claims["client_id"]) == ("orders", "shop")
@@ -202,10 +203,8 @@ async def test_the_grace_is_for_the_immediate_predecessor_only(world: World) -> 
     first = await login(world)
     second = await world.sessions.refresh(first.refresh_token)
     third = await world.sessions.refresh(second.refresh_token)
-    wakes = len(world.wakes)
     with pytest.raises(GrantRefused, match="used before"):
         await world.sessions.refresh(first.refresh_token)
-    assert len(world.wakes) == wakes + 1
     await assert_family_is_dead(world, first.session_id, second.refresh_token, third.refresh_token)
 
 

@@ -11,8 +11,10 @@ from typing import Any
 from sqlalchemy import func, insert, select, update
 
 from ostraka_consumers.clock import ManualClock
+from ostraka_issuer.accounts.clients import register_public_client
 from ostraka_issuer.accounts.passwords import Passwords
 from ostraka_issuer.accounts.people import User
+from ostraka_issuer.accounts.throttle import Throttle
 from ostraka_issuer.accounts.users import Accounts
 from ostraka_issuer.home import Home
 from ostraka_issuer.keys.files import KeyDirectory
@@ -54,7 +56,6 @@ class World:
     keys: TokenKeys
     sessions: Sessions
     revocations: Revocations
-    wakes: list[float]
 
     @classmethod
     async def make(cls, path: Path, **values: Any) -> "World":
@@ -69,28 +70,23 @@ class World:
         home = Home(settings.home)
         store, vault = open_store(settings), open_vault(settings)
         directory, passwords = KeyDirectory(home.keys, vault), Passwords(settings.password_profile)
-        wakes: list[float] = []
-
-        def wake() -> None:
-            wakes.append(clock.now().wall)
-
         policy = KeyPolicy(settings.token_algorithm, settings.token_lifetime, settings.key_lead)
         key_store = open_key_store(settings, vault, store, clock=clock)
         keys = TokenKeys(store, key_store, issuer=settings.issuer, policy=policy, clock=clock)
         sessions = Sessions(
             store,
             passwords,
+            Throttle(store, vault, clock=clock),
             Minter(keys, issuer=settings.issuer, lifetime=settings.token_lifetime, clock=clock),
             RefreshTokens(vault),
             issuer=settings.issuer,
             audiences=settings.audiences,
             client_id=settings.client_id,
             clock=clock,
-            wake=wake,
         )
         revocations = Revocations(store, issuer=settings.issuer, clock=clock)
         accounts = Accounts(store, passwords, issuer=settings.issuer, clock=clock)
-        world = cls(settings, clock, store, vault, directory, passwords, accounts, keys, sessions, revocations, wakes)
+        world = cls(settings, clock, store, vault, directory, passwords, accounts, keys, sessions, revocations)
         await world.sequence()
         return world
 
@@ -100,6 +96,11 @@ class World:
 
     async def add(self, username: str = "alice", *permissions: str) -> User:
         return await self.accounts.add_user(username, PASSWORD, permissions or ("orders:create", "orders:read"))
+
+    async def register(self, client_id: str) -> None:
+        """Make a public client that opens sessions."""
+        async with self.store.write() as tx:
+            await register_public_client(tx, client_id, now=self.clock.now().wall)
 
     async def sequence(self, *, published: bool = True) -> int:
         """Give every waiting intent its place, as the feed role would, without signatures. Returns the new head."""

@@ -56,15 +56,25 @@ class Passwords:
         """How many passwords are worked on or wait for it; at most ``places``."""
         return self._pending
 
-    async def hash(self, password: str) -> str:
+    def is_outdated(self, stored: str) -> bool:
+        """Whether ``stored`` was made with other parameters than a hash made now would be."""
+        try:
+            return self._hasher.check_needs_rehash(stored)
+        except InvalidHashError:
+            return False
+
+    async def hash(self, password: str, *, chosen: bool = True) -> str:
         """The hash to store, parameters and salt included.
+
+        Args:
+            chosen: somebody has just thought of it. If not, it is known to fit, and may be shorter than is asked now.
 
         Raises:
             BadRequest: too short or too long.
             HashingBusy: the queue is full.
         """
         data = _normal(password)
-        if len(password) < PASSWORD_MIN_CHARS or len(data) > PASSWORD_MAX_BYTES:
+        if (chosen and len(password) < PASSWORD_MIN_CHARS) or len(data) > PASSWORD_MAX_BYTES:
             raise BadRequest(
                 f"a password has at least {PASSWORD_MIN_CHARS} characters, at most {PASSWORD_MAX_BYTES} bytes"
             )

@@ -1,8 +1,11 @@
-"""Access tokens (RFC 9068), minted in two halves.
+"""Access tokens (RFC 9068), minted in three steps.
 
-``draft`` reads, in the transaction that opens or refreshes a session, everything the token will say: permissions, the
-key that signs, and the feed's head (``fv``). What it says was therefore true at one moment: a revocation that is in the
-feed at that moment is older than the token, and one that comes later kills it. ``sign`` needs no database.
+1. ``head`` reads where the feed ends. It is the first statement of the transaction that mints.
+2. ``draft`` reads the key that signs and writes down what the token says. Whoever calls it has read that after
+   ``head``, and holds what must not be taken back meanwhile: so the token may say something newer than its position in
+   the feed (``fv``), never something older. A revocation that is in the feed at that moment is older than the token;
+   one that comes later kills it.
+3. ``sign`` needs no database.
 """
 
 import secrets
@@ -11,25 +14,41 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ostraka_consumers.clock import Clock, SystemClock
-from ostraka_issuer.accounts.holdings import permissions_of
 from ostraka_issuer.errors import SigningUnavailable
 from ostraka_issuer.identifiers import RandomBytes, new_id
 from ostraka_issuer.keys.ring import TokenKeys
 from ostraka_issuer.store import Transaction
 from ostraka_issuer.store.intents import newest_position
 from ostraka_schemas import jws, strict_json
+from ostraka_schemas.claims import Actor
 from ostraka_schemas.limits import TOKEN_MAX_BYTES
+from ostraka_schemas.records import Position
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
-    """What a token says of its session."""
+class Content:
+    """What a token says of whom it is for.
 
-    id: str
-    user_id: str
+    Attributes:
+        subject: ``sub``.
+        client_id: the client that asked for it (RFC 8693 §4.3).
+        audience: at least one.
+        permissions: ``resource:action``.
+        session_id: ``sid``, if a login is behind it; ``auth_time`` is when that was, seconds since the epoch.
+        actor: ``act``, if somebody acts for the subject (RFC 8693 §4.1).
+        jkt: thumbprint of the key that it is bound to (RFC 9449 §6.1).
+        ends: it does not live beyond, seconds since the epoch.
+    """
+
+    subject: str
     client_id: str
     audience: tuple[str, ...]
-    auth_time: int
+    permissions: tuple[str, ...]
+    session_id: str | None = None
+    auth_time: int | None = None
+    actor: Actor | None = None
+    jkt: str | None = None
+    ends: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,32 +87,43 @@ class Minter:
         self._clock = clock or SystemClock()
         self._random_bytes = random_bytes
 
-    async def draft(self, tx: Transaction, session: Session) -> Draft:
-        """Read what the next token of ``session`` says.
+    async def head(self, tx: Transaction) -> Position:
+        """Where the feed ends: ``fv`` of the token that ``tx`` mints.
 
         Raises:
-            SigningUnavailable: no key may sign now, or the feed is empty.
+            SigningUnavailable: the feed is empty.
         """
-        signer = await self._keys.signer(tx)
         position = await newest_position(tx)
         if position is None:
             raise SigningUnavailable("the feed has no record yet")
+        return position
+
+    async def draft(self, tx: Transaction, position: Position, content: Content) -> Draft:
+        """What a token of ``content`` says, to be signed by the key that signs now.
+
+        Raises:
+            SigningUnavailable: no key may sign now, or the token would have ended already.
+        """
+        signer = await self._keys.signer(tx)
         now = int(self._clock.now().wall)
-        claims = {
+        ends = now + min(self._lifetime, signer.max_token_lifetime)
+        if content.ends is not None:
+            ends = min(ends, content.ends)
+        if ends <= now:
+            raise SigningUnavailable("the token would have ended before it began")
+        claims: dict[str, Any] = {
             "iss": self._issuer,
-            "sub": session.user_id,
-            "aud": _audience(session.audience),
-            "client_id": session.client_id,
+            "sub": content.subject,
+            "aud": _audience(content.audience),
+            "client_id": content.client_id,
             "iat": now,
             "nbf": now,
-            "exp": now + min(self._lifetime, signer.max_token_lifetime),
+            "exp": ends,
             "jti": new_id(self._random_bytes),
-            "sid": session.id,
-            "permissions": list(await permissions_of(tx, session.user_id)),
-            "auth_time": session.auth_time,
+            "permissions": list(content.permissions),
             "fv": [position.epoch, position.seq],
         }
-        return Draft(signer.kid, claims)
+        return Draft(signer.kid, {**claims, **_optional(content)})
 
     async def sign(self, draft: Draft) -> str:
         """The token itself.
@@ -105,6 +135,16 @@ class Minter:
         key = await self._keys.private(draft.kid)
         payload = strict_json.dumps(draft.claims)
         return jws.sign(payload, key, typ=jws.TYP_ACCESS_TOKEN, max_bytes=TOKEN_MAX_BYTES).decode()
+
+
+def _optional(content: Content) -> dict[str, Any]:
+    members: dict[str, Any] = {
+        "sid": content.session_id,
+        "auth_time": content.auth_time,
+        "act": None if content.actor is None else content.actor.model_dump(exclude_none=True),
+        "cnf": None if content.jkt is None else {"jkt": content.jkt},
+    }
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def _audience(audience: Sequence[str]) -> str | list[str]:

@@ -3,6 +3,7 @@
     docs/reference/schemas/<name>.json   JSON Schema of each thing that travels
     docs/reference/wire.md               which event is which, and what it can be about
     docs/reference/asyncapi.json         the topics, for tools that read AsyncAPI
+    docs/reference/settings.md           what can be set, and how
 
 With ``--check`` nothing is written; the exit code is 1 if a page is out of date, missing or left over.
 """
@@ -17,6 +18,8 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from ostraka_issuer import asyncapi
+from ostraka_issuer.configuration.describe import Setting, settings_of
+from ostraka_issuer.settings import IssuerSettings
 from ostraka_schemas import claims, events, records, root
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -61,10 +64,40 @@ def topics_page() -> str:
     return _json(json.loads(asyncapi.app.schema.to_specification().to_json()))
 
 
+def settings_page() -> str:
+    """The table of settings."""
+    lines = [
+        "# Settings of the issuer",
+        "",
+        "Written by `./run docs` from `ostraka_issuer.settings`; edit there.",
+        "",
+        "Each can be given by the environment under the name in the first column, or in a TOML file in small letters",
+        "and without the prefix: `--config FILE` of every command, or `OSTRAKA_CONFIG`. Options win over the",
+        "environment, the environment over the file, the file over the defaults. Unknown names and wrong values are",
+        "refused at start, all of them at once. `ostraka config show` says what is in force and where it comes from.",
+        "",
+        "| variable | what it does | allowed | default |",
+        "|---|---|---|---|",
+    ]
+    lines += [_settings_row(setting) for setting in settings_of(IssuerSettings).values()]
+    return "\n".join([*lines, "", "A secret is never shown, logged, or repeated in an error.", ""])
+
+
+def _settings_row(setting: Setting) -> str:
+    default = "" if setting.default is None else f"`{setting.default}`"
+    allowed = f"{setting.allowed}, secret" if setting.secret else setting.allowed
+    return f"| `{setting.variable}` | {setting.text.replace('``', '`')} | {allowed} | {default} |"
+
+
 def pages() -> dict[Path, str]:
     """Every generated page, by its path below the repository's root."""
     schemas = {PAGES / "schemas" / f"{name}.json": schema(model) for name, model in MODELS.items()}
-    return {**schemas, PAGES / "wire.md": wire_page(), PAGES / "asyncapi.json": topics_page()}
+    return {
+        **schemas,
+        PAGES / "wire.md": wire_page(),
+        PAGES / "asyncapi.json": topics_page(),
+        PAGES / "settings.md": settings_page(),
+    }
 
 
 def out_of_date(base: Path = ROOT) -> list[str]:

@@ -1,45 +1,63 @@
-"""How to authenticate to Kafka, from the environment: for the issuer, and for the commands that read the feed."""
+"""How to authenticate to Kafka: for the issuer, and for the commands that read the feed."""
 
 import ssl
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from ostraka_consumers.errors import ConfigurationError
 from ostraka_consumers.sources.security import KafkaSecurity, Mechanism
 
+from .configuration.layers import PREFIX
 from .errors import SetupError
 from .limits import SECRET_FILE_MAX_BYTES
 
 
 class KafkaAccess(BaseSettings):
-    """TLS and SASL towards Kafka; without any of it plain TCP. Files are read once, when they are first needed.
-
-    Attributes:
-        kafka_tls: use TLS. Naming one of the files does it too.
-        kafka_ca_file: who may vouch for the brokers (PEM); by default whom the system trusts.
-        kafka_cert_file: a client certificate with its chain (PEM), for mutual TLS.
-        kafka_key_file: its private key (PEM, not encrypted); by default in the same file.
-        kafka_username: authenticate by SASL.
-        kafka_password: never shown. Or ``kafka_password_file``: a file with the password in its first line.
-        kafka_mechanism: the SASL mechanism.
-    """
+    """TLS and SASL towards Kafka; without any of it plain TCP. Files are read once, when they are first needed."""
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
-        env_prefix="OSTRAKA_", extra="ignore", hide_input_in_errors=True, frozen=True
+        env_prefix=PREFIX, extra="forbid", hide_input_in_errors=True, frozen=True, use_attribute_docstrings=True
     )
 
     kafka_tls: bool = False
+    """Use TLS towards Kafka. Naming one of the files below does it too."""
+
     kafka_ca_file: Path | None = None
+    """Who may vouch for the brokers (PEM); by default whom the system trusts."""
+
     kafka_cert_file: Path | None = None
+    """A client certificate with its chain (PEM), for mutual TLS."""
+
     kafka_key_file: Path | None = None
+    """Its private key (PEM, not encrypted); by default in the same file."""
+
     kafka_username: str | None = Field(default=None, min_length=1)
+    """Authenticate to Kafka by SASL, under this name."""
+
     kafka_password: SecretStr | None = Field(default=None, min_length=1)
+    """The password for it."""
+
     kafka_password_file: Path | None = None
+    """Or a file with the password in its first line."""
+
     kafka_mechanism: Mechanism = "SCRAM-SHA-512"
+    """The SASL mechanism. PLAIN is refused without TLS."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the library gives it
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is handed in: ``configuration.resolve`` reads the sources, and knows which value is whose."""
+        return (init_settings,)
 
     @cached_property
     def kafka_security(self) -> KafkaSecurity | None:
@@ -94,25 +112,6 @@ class KafkaAccess(BaseSettings):
         if not line:
             raise SetupError(f"OSTRAKA_KAFKA_PASSWORD_FILE: the first line of {self.kafka_password_file} is empty")
         return line
-
-
-def load_kafka_access() -> KafkaAccess:
-    """Read it from the environment.
-
-    Raises:
-        SetupError: names the variables that are wrong and why, never their values.
-    """
-    try:
-        return KafkaAccess()
-    except ValidationError as error:
-        raise wrong_settings(error) from error
-
-
-def wrong_settings(error: ValidationError) -> SetupError:
-    """The same in words: which settings are wrong and why, without their values."""
-    found = error.errors(include_input=False, include_url=False, include_context=False)
-    what = "; ".join(f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in found)
-    return SetupError(f"settings: {what}")
 
 
 def _unusable(variable: str, path: Path | None, error: Exception) -> SetupError:

@@ -334,6 +334,9 @@ FEED_CHECK_SILENCE: Final = 5.0
 SECRET_FILE_MAX_BYTES: Final = 4_096
 """Read of a file with a password; nobody's is longer."""
 
+CONFIG_FILE_MAX_BYTES: Final = 64 * 1024
+"""Of a settings file; all settings with their longest values take a tenth."""
+
 KAFKA_REQUEST: Final = 5.0
 """A broker that answers no request for this long is away."""
 

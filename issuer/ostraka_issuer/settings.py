@@ -1,10 +1,12 @@
-"""The issuer's settings: environment variables ``OSTRAKA_…``, or arguments."""
+"""The issuer's settings: arguments, environment variables ``OSTRAKA_…``, or a TOML file with the same names in small
+letters. A new one is a field with its bounds and a line of text; the reference page is made from them (``./run docs``).
+"""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from ostraka_schemas.jwk import Algorithm
@@ -12,7 +14,8 @@ from ostraka_schemas.limits import AUDIENCES_MAX, HEARTBEAT_INTERVAL, MAX_STALEN
 from ostraka_schemas.model import Identifier
 from ostraka_schemas.topics import FEED_TOPIC
 
-from .kafka_access import KafkaAccess, wrong_settings
+from .configuration.resolve import Resolved, resolve
+from .kafka_access import KafkaAccess
 from .limits import KEY_LEAD, KEY_LEAD_MAX
 
 OWN_AUDIENCE = "ostraka"
@@ -28,53 +31,80 @@ Role = Literal["all", "api", "feed"]
 
 
 class IssuerSettings(KafkaAccess):
-    """Everything that can be set. Times are seconds. What ``KafkaAccess`` has is set in the same way.
-
-    Attributes:
-        home: directory with the database, the sealed keys and the trust anchor.
-        database: a PostgreSQL database, ``postgresql://user:password@host/name``; ``None``: a SQLite file in the home.
-        role: ``all``, or what of it this process does: ``api`` faces HTTP and needs neither the feed key nor a broker;
-            ``feed`` writes the feed, and shows only that. Several processes of any role may share one database.
-        issuer: the issuer identifier, an URL (RFC 8414 §2). Fixed when the home is made; later it must be the same.
-        kafka: bootstrap servers, ``host:port`` joined by commas.
-        kafka_embedded: the broker is the embedded one: no idempotent producer.
-        audiences: what a login may ask for; all of them by default.
-        client_id: the client of logins that name none.
-        token_algorithm: of the token key that ``init`` makes, and of its successors.
-        key_lead: how long a successor is published before it signs.
-        key_store: where private keys are: sealed files in the home, or the database, for processes that share it.
-        secret_key: what they are sealed with, base64url of 32 random bytes. Or ``secret_key_file``: a file with it.
-            Without either, ``init`` makes one in the home.
-        log_level: the least that ``serve`` logs.
-        log_format: ``json``, one object a line; ``console``, for people; ``auto``: for people on a terminal.
-        failpoint: ``name`` or ``name:n``: end the process there with SIGKILL. For tests.
-    """
+    """Everything that can be set. Times are seconds. What ``KafkaAccess`` has is set in the same way."""
 
     home: Path = Path("~/.ostraka")
+    """Directory with the database, the sealed keys and the trust anchor."""
+
     role: Role = "all"
+    """What this process does: ``api`` faces HTTP and needs neither the feed key nor a broker; ``feed`` writes the feed,
+    and shows only that; ``all`` is both. Several processes of any role may share one database."""
+
     database: SecretStr | None = None
+    """A PostgreSQL database, ``postgresql://user:password@host/name``; without it a SQLite file in the home."""
+
     issuer: str = "http://127.0.0.1:8400"
+    """The issuer identifier, an URL (RFC 8414 §2). Fixed when the home is made; later it must be the same."""
+
     kafka: str = "127.0.0.1:9092"
+    """Bootstrap servers, ``host:port`` joined by commas."""
+
     kafka_embedded: bool = False
+    """The broker is the embedded one: no idempotent producer."""
+
     feed_topic: str = FEED_TOPIC
+    """The topic of the feed; snapshots go to one beside it."""
+
     replication_factor: Annotated[int, Field(ge=1, le=9)] = 1
+    """Of the topics that the issuer makes."""
+
     http_host: str = "127.0.0.1"
+    """Where ``serve`` listens."""
+
     http_port: Annotated[int, Field(ge=1, le=65_535)] = 8400
+    """The port it listens on."""
+
     audiences: Annotated[list[Identifier], NoDecode, Field(min_length=1, max_length=AUDIENCES_MAX)] = Field(
         default_factory=lambda: ["orders", OWN_AUDIENCE]
     )
+    """What a login may ask for; all of them by default."""
+
     client_id: Identifier = "ostraka-cli"
+    """The client of logins that name none."""
+
     token_algorithm: Algorithm = "ES256"  # noqa: S105
+    """Of the token key that ``init`` makes, and of its successors."""
+
     token_lifetime: Annotated[int, Field(ge=10, le=TOKEN_LIFETIME_MAX)] = TOKEN_LIFETIME
+    """Seconds that an access token lives."""
+
     heartbeat_interval: Annotated[int, Field(ge=1, le=MAX_STALENESS)] = HEARTBEAT_INTERVAL
+    """Seconds between two heartbeats of the feed."""
+
     key_lead: Annotated[int, Field(ge=0, le=KEY_LEAD_MAX)] = KEY_LEAD
+    """Seconds that a successor of a token key is published before it signs."""
+
     key_store: Literal["directory", "database"] = "directory"
+    """Where private keys are: sealed files in the home, or the database, for processes that share it."""
+
     secret_key: SecretStr | None = Field(default=None, min_length=1)
+    """What private keys are sealed with: base64url of 32 random bytes. Without it and without a file, ``init`` makes
+    one in the home."""
+
     secret_key_file: Path | None = None
+    """Or a file with it, which only its owner may read."""
+
     password_profile: ProfileName = "rfc9106-low-memory"  # noqa: S105
+    """How hard passwords are hashed (argon2id), by the name of a published set of parameters."""
+
     log_level: LogLevel = "info"
+    """The least that ``serve`` logs."""
+
     log_format: LogFormat = "auto"
+    """``json``, one object a line; ``console``, for people; ``auto``: for people on a terminal."""
+
     failpoint: str | None = None
+    """``name`` or ``name:n``: end the process there with SIGKILL. For tests."""
 
     @field_validator("home", mode="after")
     @classmethod
@@ -111,13 +141,23 @@ class IssuerSettings(KafkaAccess):
 
 
 def load_settings(**values: object) -> IssuerSettings:
-    """Read the settings: ``values`` first, then the environment, then the defaults.
+    """Read the settings: ``values`` first, then the environment, then the file, then the defaults.
 
     Raises:
-        SetupError: names the settings that are wrong and why, never their values.
+        SetupError: names every setting that is wrong, where it was set and what is allowed, never its value.
     """
-    try:
-        given: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
-        return IssuerSettings(**given)
-    except ValidationError as error:
-        raise wrong_settings(error) from error
+    return resolve_settings(**values).settings
+
+
+def resolve_settings(**values: object) -> Resolved[IssuerSettings]:
+    """The same, and where each value comes from."""
+    return resolve(IssuerSettings, values)
+
+
+def load_kafka_access() -> KafkaAccess:
+    """Read only what Kafka clients need, from the same sources.
+
+    Raises:
+        SetupError: as ``load_settings``.
+    """
+    return resolve(KafkaAccess, {}, known=IssuerSettings).settings

@@ -9,9 +9,8 @@ import pytest
 from ostraka_consumers.sources._aiokafka import safe_stop
 from ostraka_issuer.errors import SetupError
 from ostraka_issuer.feed.kafka import make_admin, make_consumer, make_producer
-from ostraka_issuer.kafka_access import load_kafka_access
 from ostraka_issuer.runtime import open_issuer
-from ostraka_issuer.settings import IssuerSettings, load_settings
+from ostraka_issuer.settings import IssuerSettings, load_kafka_access, load_settings
 from tests.issuer.world import World
 from tests.kafka.secured import Certificates, make_certificates
 

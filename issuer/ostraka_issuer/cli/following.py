@@ -8,7 +8,7 @@ from ostraka_consumers.anchor import TrustAnchor
 from ostraka_consumers.sources.kafka import KafkaSource
 from ostraka_consumers.verifier import Verifier
 from ostraka_issuer.home import Home
-from ostraka_issuer.kafka_access import load_kafka_access
+from ostraka_issuer.settings import load_kafka_access
 
 PATIENCE: Final = 15.0
 """Three heartbeats: a feed that is alive answers sooner."""
@@ -25,11 +25,11 @@ def follow(
 ) -> Verifier:
     """Make a verifier, not started, that waits up to ``patience`` seconds for the feed.
 
-    How to authenticate to Kafka is in the environment, as for the issuer.
+    How to authenticate to Kafka is among the settings, as for the issuer.
 
     Raises:
         ConfigurationError: there is no trust anchor, or the address is none.
-        SetupError: what the environment says about Kafka cannot be used.
+        SetupError: what they say about Kafka cannot be used.
     """
     trusted = TrustAnchor.load(anchor.expanduser() if anchor else Home(home.expanduser()).anchor)
     security = load_kafka_access().kafka_security

@@ -13,16 +13,23 @@ from typer.main import get_command as build
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word: its module in this package, what it is called there (an app or a function), and a line for the list."""
+    """One word: its module in this package, what it is called there (an app or a function), and a line for the list.
+
+    Attributes:
+        settings: whether it reads the issuer's settings; what the desk starts has its own.
+    """
 
     module: str
     attribute: str
     line: str
+    settings: bool = True
 
 
 WORDS: Final = {
-    "demo": Word("demo", "demo", "Play the story against a fresh system on this machine, and measure it."),
-    "dev": Word("dev", "dev", "Start everything on this machine: a broker, the issuer, and two orders services."),
+    "demo": Word("demo", "demo", "Play the story against a fresh system on this machine, and measure it.", False),
+    "dev": Word(
+        "dev", "dev", "Start everything on this machine: a broker, the issuer, and two orders services.", False
+    ),
     "init": Word(
         "init", "init", "Make a new issuer: keys, root document, trust anchor and database, in an empty directory."
     ),
@@ -37,6 +44,7 @@ WORDS: Final = {
     "revoke": Word("revoke", "app", "Cut off a token, session, user, client, permission, or everyone."),
     "keys": Word("keys", "app", "List, rotate and cut off the keys that sign tokens."),
     "root": Word("root", "app", "Root documents: which keys may sign the feed, and within what limits."),
+    "config": Word("config", "app", "Show and check the settings."),
     "watch": Word("watch", "watch", "Show the feed, each record verified, as it comes."),
     "verify": Word("verify", "verify", "Decide on a token as a service would, and show each step."),
 }
@@ -73,8 +81,13 @@ def load(name: str) -> Any:
     """Load a word's module and return the command."""
     word = WORDS[name]
     found = getattr(import_module(f".{word.module}", __package__), word.attribute)
-    if isinstance(found, typer.Typer):
-        return build(found)
-    single = typer.Typer(**OPTIONS)
-    single.command(name)(found)
-    return build(single)
+    if not isinstance(found, typer.Typer):
+        single = typer.Typer(**OPTIONS)
+        single.command(name)(found)
+        found = single
+    return _with_config(build(found)) if word.settings else build(found)
+
+
+def _with_config(command: Any) -> Any:
+    # Here and not above: the frame itself needs no settings, and pydantic takes its time.
+    return import_module(".config_file", __package__).add_config_option(command)

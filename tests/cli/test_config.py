@@ -1,0 +1,111 @@
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ostraka_issuer.cli import app
+from ostraka_issuer.cli.exits import Exit
+from ostraka_issuer.cli.words import WORDS, load
+from ostraka_issuer.settings import load_settings
+
+SECRET = "dGhlIHNlY3JldCB0aGF0IG5vYm9keSBtYXkgc2VlISE"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "ostraka.toml"
+    path.touch(mode=0o600)
+    path.write_text(f"home = '{tmp_path / 'home'}'\nhttp_port = 9000\nsecret_key = '{SECRET}'\n")
+    return path
+
+
+def shown(*arguments: str) -> dict[str, dict[str, object]]:
+    ran = CliRunner().invoke(app, ["config", "show", "--json", *arguments])
+    assert ran.exit_code == Exit.OK, ran.output
+    assert SECRET not in ran.output
+    return {row["name"]: row for row in json.loads(ran.stdout)["settings"]}
+
+
+def test_it_shows_values_and_where_they_come_from(file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("OSTRAKA_TOKEN_LIFETIME", "60")
+    rows = shown("--config", str(file))
+    assert rows["http_port"] == {"name": "http_port", "value": "9000", "source": str(file), "secret": False}
+    assert rows["token_lifetime"]["source"] == "OSTRAKA_TOKEN_LIFETIME"
+    assert rows["secret_key"] == {"name": "secret_key", "value": "(hidden)", "source": str(file), "secret": True}
+    assert rows["client_id"]["source"] == "default"
+    assert rows["home"]["source"] == str(file)
+    assert shown("--config", str(file), "--home", str(tmp_path))["home"] == {
+        "name": "home",
+        "value": str(tmp_path),
+        "source": "argument",
+        "secret": False,
+    }
+
+
+def test_only_what_was_set(file: Path) -> None:
+    assert shown("--changed", "--config", str(file)).keys() == {"home", "http_port", "secret_key"}
+    ran = CliRunner().invoke(app, ["config", "show", "--changed", "--config", str(file)])
+    assert f"http_port = 9000   ({file})" in ran.stdout
+    assert SECRET not in ran.output
+
+
+def test_the_variable_names_a_file_too_and_the_option_wins(
+    file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text("http_port = 9001\n")
+    monkeypatch.setenv("OSTRAKA_CONFIG", str(file))
+    assert shown()["http_port"]["value"] == "9000"
+    assert shown("--config", str(other))["http_port"]["value"] == "9001"
+
+
+def test_a_file_holds_for_one_command_only(file: Path) -> None:
+    shown("--config", str(file))
+    assert load_settings().http_port == 8400
+
+
+def test_check_says_all_that_is_wrong_and_never_a_secret(file: Path) -> None:
+    ran = CliRunner().invoke(app, ["config", "check", "--config", str(file)])
+    assert (ran.exit_code, ran.stdout) == (Exit.OK, f"the settings can be used ({file}; 3 set)\n")
+    file.write_text(f"http_port = '{SECRET}'\nkey_store = 1\nsecretkey = '{SECRET}'\n")
+    ran = CliRunner().invoke(app, ["config", "check", "--config", str(file)])
+    assert ran.exit_code == Exit.FAILED
+    for words in ("3 settings are wrong", "http_port", "one of directory, database", "did you mean secret_key?"):
+        assert words in ran.stderr
+    assert SECRET not in ran.output
+
+
+def test_check_sees_what_no_single_setting_shows(file: Path) -> None:
+    with file.open("a") as more:
+        more.write("secret_key_file = '/x'\n")
+    ran = CliRunner().invoke(app, ["config", "check", "--config", str(file)])
+    assert "both given" in ran.stderr
+    file.write_text("kafka_username = 'x'\n")
+    ran = CliRunner().invoke(app, ["config", "check", "--config", str(file)])
+    assert "OSTRAKA_KAFKA" in ran.stderr
+
+
+def test_the_files_home_is_everybodys_home(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for command in (["users", "list"], ["root", "show"], ["keys", "list"]):
+        ran = CliRunner().invoke(app, [*command, "--config", str(file)])
+        assert ran.exit_code != Exit.OK
+        assert str(tmp_path / "home") in ran.stderr, command
+    monkeypatch.setenv("OSTRAKA_HOME", str(tmp_path / "environment"))
+    ran = CliRunner().invoke(app, ["users", "list", "--config", str(file)])
+    assert str(tmp_path / "environment") in ran.stderr
+    ran = CliRunner().invoke(app, ["users", "list", "--config", str(file), "--home", str(tmp_path / "option")])
+    assert str(tmp_path / "option") in ran.stderr
+
+
+def test_a_file_that_cannot_be_read_ends_every_command_in_words(tmp_path: Path) -> None:
+    for command in (["users", "list"], ["config", "show"], ["serve"], ["keys", "list"]):
+        ran = CliRunner().invoke(app, [*command, "--config", str(tmp_path / "nowhere.toml")])
+        assert ran.exit_code == Exit.FAILED
+        assert "cannot read the settings file" in ran.stderr, command
+
+
+def test_what_the_desk_starts_has_settings_of_its_own() -> None:
+    assert [word for word, entry in WORDS.items() if not entry.settings] == ["demo", "dev"]
+    for word in ("demo", "dev"):
+        assert "config" not in [param.name for param in load(word).params]

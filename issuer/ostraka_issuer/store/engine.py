@@ -99,16 +99,19 @@ class Store(ABC):
             StoreUnavailable, BadRequest: as for ``write()``.
         """
         companion = self.companion
-        committed: Callable[[], None] | None = None
+        told: list[Callable[[], None]] = []
+
+        def committed() -> None:
+            for tell in told:
+                tell()
+
         with ours():
             async with self._turn():
                 with self._watched():
-                    async with self._announcing() as connection:
+                    async with self._announcing(committed) as connection:
                         yield connection
-                        if companion is not None:
-                            committed = await connection.run_sync(companion.join)
-                if committed is not None:
-                    committed()
+                        if companion is not None and (tell := await connection.run_sync(companion.join)) is not None:
+                            told.append(tell)
 
     async def work(self, job: Callable[[Connection], T]) -> T:
         """Run ``job`` in one transaction that may write, with as few changes of thread as can be.
@@ -142,7 +145,8 @@ class Store(ABC):
     def _writing(self) -> AbstractAsyncContextManager[Transaction]: ...
 
     @abstractmethod
-    def _announcing(self) -> AbstractAsyncContextManager[Transaction]: ...
+    def _announcing(self, committed: Callable[[], None]) -> AbstractAsyncContextManager[Transaction]:
+        """A transaction within the turn. ``committed`` is called right after its commit, whoever is cancelled then."""
 
     @abstractmethod
     async def _working(self, job: Callable[[Connection], T]) -> T: ...
@@ -177,6 +181,10 @@ class Store(ABC):
 
     def _failed(self, why: str) -> None:
         self._failed_at, self._failure = _now(), f"cannot be written: {why}"
+
+
+def nothing() -> None:
+    """Nobody wants to hear of the commit."""
 
 
 def _now() -> float:

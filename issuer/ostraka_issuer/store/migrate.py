@@ -5,6 +5,7 @@ from typing import Final
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
 from alembic.util.exc import CommandError
 from sqlalchemy import Connection, text
 
@@ -31,10 +32,10 @@ def bring_to(connection: Connection, revision: str = NEWEST) -> None:
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
     try:
-        if revision == NEWEST:
-            command.upgrade(config, revision)
-        else:
-            command.downgrade(config, revision)
+        here = MigrationContext.configure(connection).get_current_revision() or EMPTY
+        # Their names are numbers of four digits; an empty database comes before all, the newest after.
+        is_down = revision == EMPTY or (revision != NEWEST and here != EMPTY and revision < here)
+        (command.downgrade if is_down else command.upgrade)(config, revision)
     except CommandError as error:
         raise SchemaError(
             "the database has a schema that this version does not know; use the version that made it"

@@ -8,7 +8,6 @@ Each process queues for it inside first and keeps one connection for it, so that
 of logins can keep the feed from its turn.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from secrets import token_hex
@@ -20,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ostraka_consumers.uninterrupted import uninterrupted
 
-from .engine import Store, Transaction
+from .engine import Store, Transaction, nothing
 from .postgres_changes import CHANNEL, watch
 from .postgres_commit import finish
 from .postgres_link import new_engine
@@ -73,7 +72,7 @@ class PostgresStore(Store):
             yield connection
 
     @asynccontextmanager
-    async def _announcing(self) -> AsyncIterator[Transaction]:
+    async def _announcing(self, committed: Callable[[], None]) -> AsyncIterator[Transaction]:
         async with _connection(self._alone) as connection:
             transaction = await connection.begin()
             try:
@@ -83,14 +82,13 @@ class PostgresStore(Store):
             except BaseException:
                 await uninterrupted(transaction.rollback())
                 raise
-            # What is committed and not told to the companion would wait for somebody to look into the database.
-            await uninterrupted(finish(transaction, xid, self._url))
+            await uninterrupted(finish(transaction, xid, self._url, committed))
 
     async def _working(self, job: Callable[[Connection], T]) -> T:
         return await uninterrupted(self._work(job))
 
     async def _work(self, job: Callable[[Connection], T]) -> T:
-        async with self._announcing() as connection:
+        async with self._announcing(nothing) as connection:
             return await connection.run_sync(job)
 
 
@@ -100,4 +98,4 @@ async def _connection(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     try:
         yield connection
     finally:
-        await asyncio.shield(connection.close())
+        await uninterrupted(connection.close())

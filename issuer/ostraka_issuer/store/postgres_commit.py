@@ -1,20 +1,25 @@
 """A commit whose answer is lost: the server is asked what became of it."""
 
-from typing import Final
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
 
+import asyncpg
 from pydantic import SecretStr
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncTransaction
 
 from ostraka_issuer.errors import StoreUnavailable
+from ostraka_issuer.limits import DATABASE_LOOK, DATABASE_WAIT
 
 from .postgres_link import connect
 
 _UNKNOWN: Final = "the connection to the database broke while it committed; whether it did is not known"
+_STATUS: Final = "SELECT pg_xact_status($1::text::xid8)"
 
 
-async def finish(transaction: AsyncTransaction, xid: str, url: SecretStr) -> None:
-    """Commit. If the connection breaks over it, find out whether it was committed.
+async def finish(transaction: AsyncTransaction, xid: str, url: SecretStr, committed: Callable[[], None]) -> None:
+    """Commit, and call ``committed``. If the connection breaks over it, find out whether it was committed.
 
     Args:
         xid: what ``pg_current_xact_id`` said within the transaction.
@@ -26,24 +31,28 @@ async def finish(transaction: AsyncTransaction, xid: str, url: SecretStr) -> Non
     try:
         await transaction.commit()
     except DBAPIError as error:
-        if not error.connection_invalidated:
-            raise
-        if not await _was_committed(xid, url, error):
+        if not error.connection_invalidated or not await _was_committed(xid, url, error):
             raise
     except StoreUnavailable as error:
         if not await _was_committed(xid, url, error):
             raise
+    committed()
 
 
 async def _was_committed(xid: str, url: SecretStr, why: Exception) -> bool:
     try:
-        connection = await connect(url)
-        try:
-            status = await connection.fetchval("SELECT pg_xact_status($1::text::xid8)", xid)
-        finally:
-            connection.terminate()
-    except Exception:  # noqa: BLE001 - whatever it is, nothing more can be learnt
+        async with asyncio.timeout(DATABASE_WAIT):
+            connection = await connect(url)
+            try:
+                return await _outcome(connection, xid) == "committed"
+            finally:
+                connection.terminate()
+    except (StoreUnavailable, TimeoutError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
         raise StoreUnavailable(_UNKNOWN) from why
-    if status == "in progress":
-        raise StoreUnavailable(_UNKNOWN) from why
-    return bool(status == "committed")
+
+
+async def _outcome(connection: Any, xid: str) -> str:
+    # The server goes on with a commit whose client it has lost.
+    while (status := await connection.fetchval(_STATUS, xid)) == "in progress":
+        await asyncio.sleep(DATABASE_LOOK)
+    return str(status)

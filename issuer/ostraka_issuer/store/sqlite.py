@@ -3,9 +3,13 @@
 ``synchronous=FULL``: with WAL and less, a power cut may take back a commit that was acknowledged. Writers take the lock
 when they begin (``BEGIN IMMEDIATE``): what a transaction read is still true when it writes. Within one process writers
 queue in order; SQLite's own waiting, by polling, is left for other processes.
+
+A file that is removed stays writable for whoever has it open, and what is committed then is in no file that anybody will
+ever find. So each transaction looks whether the file is still there when it begins, and before it is committed.
 """
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
@@ -14,19 +18,20 @@ from typing import Final, TypeVar
 
 from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncTransaction, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from ostraka_consumers.uninterrupted import uninterrupted
 from ostraka_issuer.errors import StoreUnavailable
 from ostraka_issuer.limits import DATABASE_CONNECTIONS, DATABASE_WAIT
 
-from .engine import Store, Transaction
+from .engine import Store, Transaction, nothing
 from .sqlite_changes import watch
 
 T = TypeVar("T")
 
 _WRITES: Final = "ostraka_writes"
+_FILE: Final = "ostraka_file"
 
 
 class SqliteStore(Store):
@@ -78,15 +83,20 @@ class SqliteStore(Store):
 
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[Transaction]:
-        async with self._turn(), self._announcing() as connection:
+        async with self._turn(), self._announcing(nothing) as connection:
             yield connection
 
     @asynccontextmanager
-    async def _announcing(self) -> AsyncIterator[Transaction]:
+    async def _announcing(self, committed: Callable[[], None]) -> AsyncIterator[Transaction]:
         async with self._engine.connect() as plain:
             connection = await plain.execution_options(**{_WRITES: True})
-            async with connection.begin():
+            transaction = await connection.begin()
+            try:
                 yield connection
+            except BaseException:
+                await uninterrupted(transaction.rollback())
+                raise
+            await uninterrupted(_finish(transaction, committed))
 
     async def _working(self, job: Callable[[Connection], T]) -> T:
         loop = asyncio.get_running_loop()
@@ -95,6 +105,11 @@ class SqliteStore(Store):
     def _work(self, job: Callable[[Connection], T]) -> T:
         with self._thread_engine.begin() as connection:
             return job(connection)
+
+
+async def _finish(transaction: AsyncTransaction, committed: Callable[[], None]) -> None:
+    await transaction.commit()
+    committed()
 
 
 @contextmanager
@@ -126,8 +141,10 @@ def create_file(path: Path) -> None:
 def prepare(engine: Engine) -> None:
     """Give every connection of ``engine`` the settings above, and transactions that begin as they should."""
 
+    path = str(engine.url.database)
+
     @event.listens_for(engine, "connect")
-    def connected(connection: DBAPIConnection, _record: object) -> None:
+    def connected(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
         # Python's sqlite3 would begin transactions by itself, too late and never for reads.
         connection.isolation_level = None
         cursor = connection.cursor()
@@ -136,8 +153,27 @@ def prepare(engine: Engine) -> None:
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.close()
+        record.info[_FILE] = _identity(path)
 
     @event.listens_for(engine, "begin")
     def begun(connection: Connection) -> None:
         writes = connection.get_execution_options().get(_WRITES, False)
+        _see_that_it_is_there(path, connection)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    @event.listens_for(engine, "commit")
+    def committing(connection: Connection) -> None:
+        _see_that_it_is_there(path, connection)
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _see_that_it_is_there(path: str, connection: Connection) -> None:
+    if _identity(path) != connection.info.get(_FILE):
+        raise StoreUnavailable("the database's file is no longer where it was opened; put it back, or start again")

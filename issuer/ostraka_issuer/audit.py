@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import insert, select
 
+from .accounts.names import is_text
 from .store import Transaction
 from .store.tables import AUDIT
 
@@ -65,6 +66,8 @@ async def entries(
         before: only entries older than the one of this id.
     """
     query = select(AUDIT).order_by(AUDIT.c.id.desc()).limit(limit)
+    if not all(is_text(text) for text in (actor, action, target) if text is not None):
+        return []
     wanted = ((AUDIT.c.actor, actor), (AUDIT.c.action, action), (AUDIT.c.target, target))
     query = query.where(*(column == value for column, value in wanted if value is not None))
     if before is not None:

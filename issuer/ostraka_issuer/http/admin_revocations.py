@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Response
 
 from ostraka_consumers.integrations.fastapi import requires
+from ostraka_issuer.accounts.actors import Actor
 from ostraka_issuer.limits import PAGE_MAX
 from ostraka_issuer.revocation import Revoked
 from ostraka_issuer.runtime import Issuer
@@ -19,6 +20,7 @@ from ostraka_schemas.events import (
 )
 from ostraka_schemas.limits import ID_MAX_CHARS
 
+from .administration import caller
 from .confirm import confirm
 from .context import TheIssuer
 from .models import (
@@ -39,10 +41,15 @@ router = APIRouter(prefix="/admin/revocations", route_class=StrictRoute)
 _NOT_REVOCATIONS = (KeySetChanged.uri, RootPublished.uri)
 
 
-@router.post("", dependencies=[Depends(requires("revocations:create"))], summary="Revoke")
-async def revoke(body: Revocation, response: Response, issuer: TheIssuer) -> RevocationDone:
+@router.post("", summary="Revoke")
+async def revoke(
+    body: Revocation,
+    response: Response,
+    issuer: TheIssuer,
+    by: Annotated[Actor, Depends(caller("revocations:create"))],
+) -> RevocationDone:
     """Cut off a token, session, subject, client, permission or everyone. 202: committed, its place will follow."""
-    done = await _carry_out(issuer, body)
+    done = await _carry_out(issuer, body, by)
     confirmed = await confirm(issuer, done.txn)
     response.status_code = confirmed.http_status
     return RevocationDone(
@@ -69,21 +76,21 @@ async def list_revocations(
     return RevocationList(revocations=[listed(intent) for intent in intents], next=more)
 
 
-async def _carry_out(issuer: Issuer, body: Revocation) -> Revoked:
+async def _carry_out(issuer: Issuer, body: Revocation, by: Actor) -> Revoked:
     revocations = issuer.revocations
     match body:
         case RevokeToken():
-            return await revocations.token(body.jti, exp=body.exp, reason=body.reason)
+            return await revocations.token(body.jti, exp=body.exp, reason=body.reason, by=by)
         case RevokeSession():
-            return await revocations.session(body.session_id, reason=body.reason)
+            return await revocations.session(body.session_id, reason=body.reason, by=by)
         case RevokeSubject():
-            return await revocations.subject(body.subject, username=body.username, reason=body.reason)
+            return await revocations.subject(body.subject, username=body.username, reason=body.reason, by=by)
         case RevokeClient():
-            return await revocations.client(body.client_id, reason=body.reason)
+            return await revocations.client(body.client_id, reason=body.reason, by=by)
         case RevokePermission():
-            return await revocations.permission(body.permission, reason=body.reason)
+            return await revocations.permission(body.permission, reason=body.reason, by=by)
         case RevokeAll():
-            return await revocations.everyone(reason=body.reason)
+            return await revocations.everyone(reason=body.reason, by=by)
 
 
 def listed(intent: Intent) -> ListedRevocation:

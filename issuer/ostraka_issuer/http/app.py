@@ -16,7 +16,18 @@ from ostraka_issuer.observability.app import ObservedApp
 from ostraka_issuer.runtime import Issuer, open_issuer
 from ostraka_issuer.settings import IssuerSettings
 
-from . import admin_keys, admin_revocations, feed, feed_documents, health, login, problems, token, wellknown
+from . import (
+    admin_accounts,
+    admin_keys,
+    admin_revocations,
+    feed,
+    feed_documents,
+    health,
+    login,
+    problems,
+    token,
+    wellknown,
+)
 from .bounds import BodyBound
 from .feed_answers import Answers
 from .seats import Seats
@@ -27,7 +38,14 @@ _log = logging.getLogger("ostraka.issuer")
 _FEED: Final = (health.router, feed.router, feed_documents.router)
 """Doors of every process."""
 
-_API: Final = (login.router, token.router, admin_revocations.router, admin_keys.router, wellknown.router)
+_API: Final = (
+    login.router,
+    token.router,
+    admin_revocations.router,
+    admin_keys.router,
+    *admin_accounts.ROUTERS,
+    wellknown.router,
+)
 """Doors that a process with the role ``feed`` does not have."""
 
 

@@ -126,6 +126,10 @@ KEY_KEEPER_INTERVAL: Final = 5.0
 """The keeper looks at the keys at least this often, whatever it believes to be due next: another process may have
 changed them."""
 
+KEY_KEEPER_LOOK: Final = 1.0
+"""A process that leaves the keys to another one looks at them so often: what is compromised is out of its memory by
+then, and a new key is open before the first login needs it."""
+
 KEY_KEEPER_RETRY: Final = 1.0
 """After an error the keeper waits this long."""
 

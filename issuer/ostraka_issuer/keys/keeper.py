@@ -17,7 +17,8 @@ class KeyKeeper:
     """Owns the task. ``start`` it once, ``stop`` it before the store closes; ``nudge`` it after a rotation.
 
     Args:
-        here: whether it is this process's business now; of several on one database, it is one's.
+        here: whether it is this process's business now; of several on one database, it is one's. The others only look:
+            what is spent leaves their memory, and what will sign is opened.
     """
 
     def __init__(self, keys: TokenKeys, *, here: Callable[[], bool] = lambda: True) -> None:
@@ -51,7 +52,7 @@ class KeyKeeper:
         while True:
             self._nudged.clear()
             try:
-                pause = await uninterrupted(self._keys.keep()) if self._here() else KEY_KEEPER_RETRY
+                pause = await uninterrupted(self._keys.keep() if self._here() else self._keys.look())
             except IssuerError as error:
                 _log.error("a step in the life of a token key must be repeated: %s", error)
                 pause = KEY_KEEPER_RETRY

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ostraka_consumers.clock import Clock, SystemClock
 from ostraka_issuer.errors import Conflict, NotFound, SigningUnavailable
 from ostraka_issuer.identifiers import RandomBytes
-from ostraka_issuer.limits import KEY_KEEPER_INTERVAL, KEY_KEEPER_RETRY
+from ostraka_issuer.limits import KEY_KEEPER_INTERVAL, KEY_KEEPER_LOOK, KEY_KEEPER_RETRY
 from ostraka_issuer.store import Store, Transaction
 from ostraka_issuer.store.keys import TokenKeyRow, read_keys
 from ostraka_schemas.jwk import SigningKey
@@ -54,9 +54,20 @@ class TokenKeys:
             KeyStoreError: one is missing or does not open.
             StoreUnavailable
         """
-        rows = await self.rows()
-        await self._opened.open_all(rows)
-        await self._opened.destroy_spent(rows)
+        await self._opened.destroy_spent(await self._look())
+
+    async def look(self) -> float:
+        """Know what other processes have done to the keys: forget what is spent, open what may sign.
+
+        Returns:
+            Seconds until it is time to look again.
+
+        Raises:
+            KeyStoreError: a key is missing or does not open.
+            StoreUnavailable
+        """
+        await self._look()
+        return KEY_KEEPER_LOOK
 
     async def rows(self) -> tuple[TokenKeyRow, ...]:
         """All keys ever made, oldest first."""
@@ -152,6 +163,11 @@ class TokenKeys:
                 await self._changes.step(Step.DESTROY, self._destroyed)
                 await self._opened.destroy_spent(await self.rows())
         return 0.0
+
+    async def _look(self) -> tuple[TokenKeyRow, ...]:
+        rows = await self.rows()
+        await self._opened.open_all(rows)
+        return rows
 
     async def _publish(self, lead: int, wanted: Callable[[Rows, float], bool]) -> KeyChange | None:
         self._changes.see_room(await self.rows())

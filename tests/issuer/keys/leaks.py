@@ -2,12 +2,16 @@
 
 import base64
 from collections.abc import Iterable
+from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from sqlalchemy import select
 
+from ostraka_issuer.store import Store
+from ostraka_issuer.store.tables import METADATA
 from ostraka_schemas.jwk import SigningKey
 
 
@@ -34,6 +38,24 @@ def spellings(secret: bytes) -> list[bytes]:
         for encode in (base64.b64encode, base64.urlsafe_b64encode)
     ]
     return found
+
+
+async def everything_in(store: Store, *places: Path) -> bytes:
+    """All rows of all tables, as text and as bytes, and every file in these directories with its name."""
+    found: list[bytes] = []
+    async with store.read() as tx:
+        for table in METADATA.sorted_tables:
+            for row in (await tx.execute(select(table))).all():
+                found += [value if isinstance(value, bytes) else str(value).encode() for value in row]
+    return b"\n".join([*found, *(part for place in places for part in files_in(place))])
+
+
+def files_in(place: Path) -> Iterable[bytes]:
+    """Names and contents of all files."""
+    for path in sorted(place.rglob("*")):
+        if path.is_file():
+            yield path.name.encode()
+            yield path.read_bytes()
 
 
 def _numbers(key: SigningKey) -> Iterable[bytes]:

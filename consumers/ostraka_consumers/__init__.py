@@ -19,6 +19,7 @@ from .errors import (
     WrongIssuer,
 )
 from .grant import Grant
+from .requirements import Requirement, all_of, any_of
 from .status import Status
 from .trust.freshness import Freshness
 from .verifier import Verifier
@@ -34,6 +35,7 @@ __all__ = [
     "NotReady",
     "NotYetValid",
     "PermissionDenied",
+    "Requirement",
     "Revoked",
     "SourceError",
     "Stale",
@@ -44,4 +46,6 @@ __all__ = [
     "Verifier",
     "WrongAudience",
     "WrongIssuer",
+    "all_of",
+    "any_of",
 ]

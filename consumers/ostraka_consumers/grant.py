@@ -6,6 +6,7 @@ from ostraka_schemas.claims import AccessTokenClaims
 from ostraka_schemas.permissions import covered_by_any, is_permission
 
 from .errors import ConfigurationError, PermissionDenied
+from .requirements import Requirement
 
 if TYPE_CHECKING:
     from .trust.core import TrustCore
@@ -85,14 +86,17 @@ class Grant:
             raise ConfigurationError(f"{permission!r} is not a permission: write resource:action, e.g. orders:create")
         return covered_by_any(self._token.claims.permissions, permission) and self._core.allows(self._token, permission)
 
-    def require(self, permission: str) -> None:
-        """Insist on a permission.
+    def require(self, permission: str | Requirement) -> None:
+        """Insist on a permission, or on what ``all_of`` and ``any_of`` make of several.
 
         Raises:
             PermissionDenied: the token does not, or no longer, allow it.
             ConfigurationError: ``permission`` is not of the form ``resource:action``.
         """
-        if not self.allows(permission):
+        if isinstance(permission, Requirement):
+            if not permission.is_met_by(self):
+                raise PermissionDenied(f"this needs {permission}")
+        elif not self.allows(permission):
             raise PermissionDenied(f"this needs the permission {permission}")
 
     def __repr__(self) -> str:

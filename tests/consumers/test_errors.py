@@ -55,7 +55,7 @@ def test_the_wires_errors() -> None:
 def test_the_public_names() -> None:
     assert sorted(ostraka_consumers.__all__) == sorted(
         {*TREE, "ConfigurationError", "Freshness", "Grant", "SourceError", "Status", "TrustAnchor"}
-        | {"VerificationError", "Verifier"}
+        | {"Requirement", "VerificationError", "Verifier", "all_of", "any_of"}
     )
     assert sorted(ostraka_schemas.__all__) == [
         *("AccessTokenClaims", "Head", "Heartbeat", "MalformedError", "OstrakaError", "Position", "Record"),

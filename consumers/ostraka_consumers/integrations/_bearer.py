@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from ostraka_consumers.errors import ConfigurationError, VerificationError
+from ostraka_consumers.requirements import Requirement, all_of
 from ostraka_consumers.verifier import Grace
-from ostraka_schemas.permissions import is_permission
 
 
 class NoToken(VerificationError):
@@ -46,23 +46,28 @@ def checked_freshness(max_staleness: float, grace: Grace | None) -> Freshness:
     return Freshness(max_staleness, grace)
 
 
-def check_permissions(permissions: Sequence[str]) -> None:
-    """See that each is a permission.
+def requirement_of(permissions: Sequence[str | Requirement]) -> Requirement:
+    """What ``requires(…)`` asks: all that it was given, which must be something.
 
     Raises:
-        ConfigurationError: one is not of the form ``resource:action``.
-    """
-    for permission in permissions:
-        if not is_permission(permission):
-            raise ConfigurationError(f"{permission!r} is not a permission: write resource:action, e.g. orders:create")
-
-
-def check_requirement(permissions: Sequence[str]) -> None:
-    """See that a requirement names permissions, and at least one: an empty one would let everybody in.
-
-    Raises:
-        ConfigurationError
+        ConfigurationError: nothing was named, or what is no permission.
     """
     if not permissions:
         raise ConfigurationError("requires() needs at least one permission; for any good token use current_grant")
-    check_permissions(permissions)
+    first = permissions[0]
+    return first if len(permissions) == 1 and isinstance(first, Requirement) else all_of(*permissions)
+
+
+def requirement_or_none(asked: str | Requirement | Sequence[str | Requirement] | None) -> Requirement | None:
+    """What everything that comes must meet; ``None`` asks for a good token only.
+
+    Raises:
+        ConfigurationError: it is empty, which is not the same as none, or no permission.
+    """
+    if asked is None or isinstance(asked, Requirement):
+        return asked
+    if isinstance(asked, str):
+        return all_of(asked)
+    if not asked:
+        raise ConfigurationError("an empty requirement would let everybody in; for any good token leave it out")
+    return all_of(*asked)

@@ -59,10 +59,11 @@ from ostraka_consumers.errors import (
     VerificationError,
 )
 from ostraka_consumers.grant import Grant
+from ostraka_consumers.requirements import Requirement
 from ostraka_consumers.verifier import Grace, Verifier
 from ostraka_schemas.topics import REJECTED_SUFFIX
 
-from ._bearer import Freshness, check_permissions, check_requirement, checked_freshness
+from ._bearer import Freshness, checked_freshness, requirement_of, requirement_or_none
 from ._messages import Headers, bearer_token, harmless, rejection_headers
 
 try:
@@ -97,12 +98,12 @@ def _handled() -> "tuple[Grant, _MessageMiddleware]":
 
 
 def requires(
-    *permissions: str, max_staleness: float = math.inf, grace: Grace | None = None
+    *permissions: str | Requirement, max_staleness: float = math.inf, grace: Grace | None = None
 ) -> Callable[[], Awaitable[Grant]]:
     """A dependency that lets only messages through whose token has all of ``permissions``, and gives the grant.
 
     Args:
-        permissions: each ``resource:action``.
+        permissions: each ``resource:action``, or made by ``all_of`` and ``any_of``.
         max_staleness: seconds without news from the feed that this handler bears, if less than the middleware does;
             beyond it the message waits.
         grace: with ``"until_exp"``, an older token may pass this bound until its end. What the middleware does not
@@ -112,7 +113,7 @@ def requires(
         ConfigurationError: no permission was named, or one is not of the form ``resource:action``, or a bound is none.
             An empty list would let everyone in; for "any good token" there is ``current_grant``.
     """
-    check_requirement(permissions)
+    requirement = requirement_of(permissions)
     freshness = checked_freshness(max_staleness, grace)
 
     # A coroutine: FastStream runs dependencies that are none in a thread, for 140 µs each.
@@ -120,8 +121,7 @@ def requires(
         grant, message = _handled()
         if freshness.max_staleness != math.inf:
             grant = await message.decide_anew(freshness)
-        for permission in permissions:
-            grant.require(permission)
+        grant.require(requirement)
         return grant
 
     return permitted
@@ -132,7 +132,7 @@ class OstrakaMiddleware:
 
     Args:
         verifier: decides; whoever made it starts and stops it.
-        require: permissions that every message needs.
+        require: permissions that every message needs; left out, any good token will do.
         rejected_topic: where refused messages of a topic go; ``<topic>.rejected`` by default.
         max_staleness: seconds without news from the feed that every handler bears, if less than the verifier's own.
         grace: with ``"until_exp"``, accept tokens until their end while there is no news; see ``Verifier.verify``.
@@ -140,25 +140,22 @@ class OstrakaMiddleware:
         jitter: picks the pause before a message is taken again, between 0 and its argument.
 
     Raises:
-        ConfigurationError: a permission is not of the form ``resource:action``, or a bound is none.
+        ConfigurationError: ``require`` is empty or no permission, or a bound is none.
     """
 
     def __init__(
         self,
         verifier: Verifier,
         *,
-        require: Sequence[str] = (),
+        require: str | Requirement | Sequence[str | Requirement] | None = None,
         rejected_topic: Callable[[str], str] = lambda topic: topic + REJECTED_SUFFIX,
         max_staleness: float = math.inf,
         grace: Grace | None = None,
         patience: float = limits.MESSAGE_PATIENCE,
         jitter: Callable[[float], float] = lambda most: random.uniform(0, most),  # noqa: S311 - no secret
     ) -> None:
-        if isinstance(require, str):
-            raise ConfigurationError(f'require takes several permissions: ("{require}",)')
-        check_permissions(require)
         self.verifier: Final = verifier
-        self.require: Final = tuple(require)
+        self.requirement: Final = requirement_or_none(require)
         self.rejected_topic: Final = rejected_topic
         self.freshness: Final = checked_freshness(max_staleness, grace)
         self.patience: Final = patience
@@ -179,8 +176,8 @@ class OstrakaMiddleware:
         """
         max_staleness, grace = freshness or self.freshness
         grant = self.verifier.verify(bearer_token(headers), max_staleness=max_staleness, grace=grace)
-        for permission in self.require:
-            grant.require(permission)
+        if self.requirement is not None:
+            grant.require(self.requirement)
         return grant
 
     async def decide_patiently(self, headers: Headers, freshness: Freshness | None = None) -> Grant:

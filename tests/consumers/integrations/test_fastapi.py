@@ -296,7 +296,7 @@ def test_openapi_shows_which_routes_need_a_token() -> None:
 
 
 def test_the_dependency_says_what_it_is() -> None:
-    assert repr(requires("orders:read", "orders:create")) == "requires('orders:read', 'orders:create')"
+    assert repr(requires("orders:read", "orders:create")) == "requires(orders:read and orders:create)"
     assert repr(current_grant) == "current_grant"
 
 

@@ -319,7 +319,7 @@ def test_a_requirement_that_is_none_is_a_mistake_at_once(permissions: tuple[Any,
         requires(*permissions)
 
 
-@pytest.mark.parametrize("require", ["orders:create", ["orders"], [None]])
+@pytest.mark.parametrize("require", [[], (), "", "orders", ["orders"], [None]])
 def test_so_it_is_for_the_middleware(verifier: Verifier, require: Any) -> None:
     with pytest.raises(ConfigurationError):
         OstrakaMiddleware(verifier, require=require)

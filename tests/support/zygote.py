@@ -39,6 +39,7 @@ def _child(order: dict[str, Any]) -> None:
         importlib.import_module(order["program"]).main(order["argument"])
         os._exit(0)
     _issuer(order)
+    os._exit(0)
 
 
 def _issuer(order: dict[str, Any]) -> None:
@@ -56,7 +57,7 @@ def _issuer(order: dict[str, Any]) -> None:
 async def _serve(settings: "IssuerSettings", clock: OffsetClock | None) -> None:
     """What ``ostraka serve`` does, with another clock."""
     from ostraka_issuer.http.app import create_app
-    from ostraka_issuer.http.server import Server, listen
+    from ostraka_issuer.http.server import Server, end_in_order, listen
 
     def ended(error: Exception) -> None:
         server.should_exit = True
@@ -69,6 +70,7 @@ async def _serve(settings: "IssuerSettings", clock: OffsetClock | None) -> None:
     server = Server(app, ending=ending)
     with listen(settings.http_host, settings.http_port) as listener:
         async with app.router.lifespan_context(app):
+            end_in_order(server)
             await server.serve(sockets=[listener])
 
 

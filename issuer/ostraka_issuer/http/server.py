@@ -1,8 +1,10 @@
 """The server around the application: thousands of connections, and an orderly end of those that would last for ever."""
 
+import signal
 import socket
 import sys
 from collections.abc import Callable
+from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
@@ -61,6 +63,19 @@ class Server(uvicorn.Server):
         """End: new connections are refused, and requests that are under way are finished, within ``HTTP_GRACE``."""
         self._ending()
         await super().shutdown(sockets)
+
+
+def end_in_order(server: Server) -> None:
+    """Let SIGINT and SIGTERM end ``server``, and nothing else of the process.
+
+    While it serves, the server handles these signals; afterwards it raises them anew, and there is more to close.
+    """
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        server.should_exit = True
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
 
 
 def connections_allowed() -> int:

@@ -4,12 +4,11 @@
 when they begin (``BEGIN IMMEDIATE``): what a transaction read is still true when it writes. Within one process writers
 queue in order; SQLite's own waiting, by polling, is left for other processes.
 
-A file that is removed stays writable for whoever has it open, and what is committed then is in no file that anybody will
-ever find. So each transaction looks whether the file is still there when it begins, and before it is committed.
+A file that is removed stays writable for whoever has it open, and what is committed then is in no file that anybody
+will ever find. So each transaction looks whether the file is still there when it begins, and before it is committed.
 """
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
@@ -168,7 +167,7 @@ def prepare(engine: Engine) -> None:
 
 def _identity(path: str) -> tuple[int, int] | None:
     try:
-        found = os.stat(path)
+        found = Path(path).stat()
     except OSError:
         return None
     return found.st_dev, found.st_ino

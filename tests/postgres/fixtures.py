@@ -39,9 +39,11 @@ _MINE = f"ostraka_{os.getpid()}_{uuid.uuid4().hex[:8]}"
 
 
 class OwnPostgres(Protocol):
-    """Starts a server for one test. ``extra``: further settings; ``password``: clients must know it."""
+    """Starts a server for one test; the arguments are those of ``SystemPostgres``."""
 
-    def __call__(self, extra: Mapping[str, str] | None = None, *, password: str | None = None) -> SystemPostgres: ...
+    def __call__(
+        self, extra: Mapping[str, str] | None = None, *, password: str | None = None, largest_file: int | None = None
+    ) -> SystemPostgres: ...
 
 
 class AnotherStore(Protocol):
@@ -123,8 +125,10 @@ def own_postgres(request: pytest.FixtureRequest) -> Iterator[OwnPostgres]:
     servers: list[SystemPostgres] = []
     _choose(request.config, own=True)
 
-    def make(extra: Mapping[str, str] | None = None, *, password: str | None = None) -> SystemPostgres:
-        server = SystemPostgres(extra, password=password)
+    def make(
+        extra: Mapping[str, str] | None = None, *, password: str | None = None, largest_file: int | None = None
+    ) -> SystemPostgres:
+        server = SystemPostgres(extra, password=password, largest_file=largest_file)
         servers.append(server)
         server.start()
         note(request.config, "postgres", server.kind)

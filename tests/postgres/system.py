@@ -47,12 +47,16 @@ class SystemPostgres:
     Args:
         extra: further settings, which win over ``BASE``.
         password: clients must know it; without one everybody on this machine is let in.
+        largest_file: bytes; the server cannot make a file larger, as on a full disk. One of its logs has 16 MiB.
     """
 
-    def __init__(self, extra: Mapping[str, str] | None = None, *, password: str | None = None) -> None:
+    def __init__(
+        self, extra: Mapping[str, str] | None = None, *, password: str | None = None, largest_file: int | None = None
+    ) -> None:
         self.kind = f"PostgreSQL {_version()} (system)"
         self._settings = {**BASE, **(extra or {})}
         self._password = password
+        self._largest_file = largest_file
         self._directory: Path | None = None
         self._port = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -150,7 +154,8 @@ class SystemPostgres:
 
     def _launch(self) -> None:
         with self._log.open("ab") as log:
-            command = _as_somebody([_program("postgres"), "-D", str(self._data)])
+            limited = [] if self._largest_file is None else ["prlimit", f"--fsize={self._largest_file}"]
+            command = _as_somebody([*limited, _program("postgres"), "-D", str(self._data)])
             self._process = start_child(command, output=log, directory=self._base)
         try:
             wait_until_ready(self.url, START_SECONDS, self._check_alive)

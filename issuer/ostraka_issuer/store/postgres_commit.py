@@ -53,6 +53,8 @@ async def _was_committed(xid: str, url: SecretStr, why: Exception) -> bool:
 
 async def _outcome(connection: Any, xid: str) -> str:
     # The server goes on with a commit whose client it has lost.
-    while (status := await connection.fetchval(_STATUS, xid)) == "in progress":
+    while True:
+        status = await connection.fetchval(_STATUS, xid)
+        if status != "in progress":
+            return str(status)
         await asyncio.sleep(DATABASE_LOOK)
-    return str(status)

@@ -3,6 +3,7 @@
     docs/reference/schemas/<name>.json   JSON Schema of each thing that travels
     docs/reference/wire.md               which event is which, and what it can be about
     docs/reference/asyncapi.json         the topics, for tools that read AsyncAPI
+    docs/reference/metrics.md            what Prometheus can ask for
     docs/reference/settings.md           what can be set, and how
 
 With ``--check`` nothing is written; the exit code is 1 if a page is out of date, missing or left over.
@@ -11,14 +12,17 @@ With ``--check`` nothing is written; the exit code is 1 if a page is out of date
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel
 
+from ostraka_consumers.integrations import prometheus
 from ostraka_issuer import asyncapi
 from ostraka_issuer.configuration.describe import Setting, settings_of
+from ostraka_issuer.observability.families import LOOKED_AT
+from ostraka_issuer.observability.metrics import COUNTED
 from ostraka_issuer.settings import IssuerSettings
 from ostraka_schemas import claims, events, records, root
 
@@ -59,6 +63,46 @@ def wire_page() -> str:
     return "\n".join([*lines, "", f"The envelopes and documents around them: {others}.", ""])
 
 
+def metrics_page() -> str:
+    """The tables of metrics."""
+    counted = [(row.name, row.kind, row.labels, row.help) for row in COUNTED]
+    looked_at = [(row.name, row.kind, (), row.help) for row in LOOKED_AT]
+    verifier = [(row.name, row.kind, row.labels, row.help) for row in prometheus.FAMILIES]
+    return "\n".join(
+        [
+            "# Metrics",
+            "",
+            "Written by `./run docs` from `ostraka_issuer.observability` and from",
+            "`ostraka_consumers.integrations.prometheus`; edit there.",
+            "What to do with them: [monitoring](../how-to/monitoring.md).",
+            "",
+            "No label comes from a request or a token; each has a bounded set of values.",
+            "",
+            "## The issuer",
+            "",
+            "`GET /metrics`, with those of its own verifier, below, and the `process_…` metrics of the client library.",
+            "What is not known is absent; what only the process that writes the feed knows, only that one shows.",
+            "",
+            *_metrics([*counted, *looked_at]),
+            "",
+            "## A verifier",
+            "",
+            "Wherever `VerifierCollector(verifier)` is registered.",
+            "",
+            *_metrics(verifier),
+            "",
+        ]
+    )
+
+
+def _metrics(rows: Iterable[tuple[str, str, tuple[str, ...], str]]) -> list[str]:
+    lines = [
+        f"| `{name}` | {kind} | {' '.join(f'`{label}`' for label in labels)} | {text} |"
+        for name, kind, labels, text in rows
+    ]
+    return ["| name | kind | labels | meaning |", "|---|---|---|---|", *lines]
+
+
 def topics_page() -> str:
     """The AsyncAPI document of the topics."""
     return _json(json.loads(asyncapi.app.schema.to_specification().to_json()))
@@ -96,6 +140,7 @@ def pages() -> dict[Path, str]:
         **schemas,
         PAGES / "wire.md": wire_page(),
         PAGES / "asyncapi.json": topics_page(),
+        PAGES / "metrics.md": metrics_page(),
         PAGES / "settings.md": settings_page(),
     }
 

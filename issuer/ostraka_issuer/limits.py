@@ -356,3 +356,6 @@ LOG_TEXT_MAX_CHARS: Final = 8_192
 
 REQUEST_ID_MAX_CHARS: Final = 64
 """Of a request id that a caller brings: room for a UUID with a prefix."""
+
+TRACED_COMMITS: Final = 4_096
+"""Commits whose span is remembered until their record is published; later ones find each other by ``txn``."""

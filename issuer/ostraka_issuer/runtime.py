@@ -30,6 +30,7 @@ from .errors import NotFound
 from .feed.regime import OpenKey, key_in
 from .feed.role import FeedRole
 from .feed.snapshot_role import SnapshotRole
+from .happenings import NOBODY, Happenings
 from .identifiers import RandomBytes
 from .keys.keeper import KeyKeeper
 from .keys.opening import open_key_store
@@ -62,6 +63,7 @@ class Issuer:
     keeper: KeyKeeper
     revocations: Revocations
     feed: FeedRole
+    happenings: Happenings
     snapshots: SnapshotRole
     verifier: Verifier
 
@@ -74,6 +76,7 @@ class _Desk:
     store: Store
     clock: Clock
     random_bytes: RandomBytes
+    happenings: Happenings
 
     @property
     def settings(self) -> IssuerSettings:
@@ -86,6 +89,7 @@ async def open_issuer(
     *,
     clock: Clock | None = None,
     random_bytes: RandomBytes = secrets.token_bytes,
+    happenings: Happenings = NOBODY,
 ) -> AsyncIterator[Issuer]:
     """Run the issuer whose home ``settings`` names. It needs no broker to start.
 
@@ -99,7 +103,7 @@ async def open_issuer(
     async with AsyncExitStack() as stack:
         store = open_store(files.settings)
         stack.push_async_callback(store.close)
-        desk = _Desk(files, store, clock or SystemClock(), random_bytes)
+        desk = _Desk(files, store, clock or SystemClock(), random_bytes, happenings)
         key_store = open_key_store(desk.settings, files.vault, store, clock=desk.clock)
         keys, revocations = _token_keys(desk, key_store), _revocations(desk)
 
@@ -143,6 +147,7 @@ async def _open(
         keeper=keeper,
         revocations=revocations,
         feed=feed,
+        happenings=desk.happenings,
         snapshots=snapshots,
         verifier=verifier,
     )
@@ -186,6 +191,7 @@ async def _feed(desk: _Desk, open_key: OpenKey, root_changed: Callable[[RootDocu
         open_key=open_key,
         root_changed=root_changed,
         clock=desk.clock,
+        happenings=desk.happenings,
     )
 
 

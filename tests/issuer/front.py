@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from ostraka_issuer.accounts.clients import register_public_client
 from ostraka_issuer.http.app import create_app
+from ostraka_issuer.observability.telemetry import Traces
 from ostraka_issuer.provision import create_home
 from ostraka_issuer.runtime import Issuer
 from ostraka_schemas.records import Position
@@ -51,11 +52,11 @@ class Desk:
 
 
 @asynccontextmanager
-async def open_desk(path: Path, **values: Any) -> AsyncIterator[Desk]:
+async def open_desk(path: Path, *, traces: Traces | None = None, **values: Any) -> AsyncIterator[Desk]:
     settings = new_settings(path, **values)
     if not settings.home.exists():
         await create_home(settings)
-    app = create_app(settings)
+    app = create_app(settings, traces=traces)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url=BASE) as client:
         issuer: Issuer = app.state.issuer

@@ -3,17 +3,16 @@
 import asyncio
 import contextlib
 import logging
-import signal
 import socket
-from types import FrameType
 from typing import Annotated
 
 import typer
 
 from ostraka_issuer.errors import IssuerError, StoreUnavailable
 from ostraka_issuer.http.app import create_app
-from ostraka_issuer.http.server import Server, listen
+from ostraka_issuer.http.server import Server, end_in_order, listen
 from ostraka_issuer.observability.logs import configure_logging
+from ostraka_issuer.observability.telemetry import Traces, exported_traces
 from ostraka_issuer.runtime import Issuer
 from ostraka_issuer.settings import IssuerSettings, LogFormat, LogLevel, Role, load_settings
 
@@ -92,10 +91,15 @@ def serve(
         home=home, kafka=kafka, role=role, http_host=host, http_port=port, log_level=log_level, log_format=log_format
     )
     configure_logging(settings.log_level, settings.log_format)
-    asyncio.run(_serve(settings))
+    asyncio.run(_run(settings))
 
 
-async def _serve(settings: IssuerSettings) -> None:
+async def _run(settings: IssuerSettings) -> None:
+    async with exported_traces() as traces:
+        await _serve(settings, traces)
+
+
+async def _serve(settings: IssuerSettings, traces: Traces | None) -> None:
     reasons: list[IssuerError] = []
 
     def ended(error: IssuerError) -> None:
@@ -105,12 +109,12 @@ async def _serve(settings: IssuerSettings) -> None:
     def ending() -> None:
         app.state.issuer.feed.channel.close()
 
-    app = create_app(settings, ended=ended)
+    app = create_app(settings, ended=ended, traces=traces)
     # The lifespan is entered here and not by the server, which would print a traceback and keep the reason to itself.
     server = Server(app, ending=ending)
     with _listen(settings.http_host, settings.http_port) as listener:
         async with app.router.lifespan_context(app):
-            _end_in_order(server)
+            end_in_order(server)
             standard_error().print(
                 f"the issuer listens on http://{settings.http_host}:{settings.http_port}", markup=False
             )
@@ -142,13 +146,3 @@ def _listen(host: str, port: int) -> socket.socket:
         return listen(host, port)
     except OSError as error:
         raise CommandError(f"cannot listen on {host}:{port}: {error.strerror}") from error
-
-
-def _end_in_order(server: Server) -> None:
-    """While it serves, the server handles these signals; afterwards it raises them anew, and there is more to close."""
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        server.should_exit = True
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)

@@ -25,13 +25,14 @@ from aiokafka.errors import (
 )
 
 from ostraka_consumers.sources._aiokafka import safe_start, safe_stop
-from ostraka_consumers.sources._refusal import why_refused
+from ostraka_consumers.sources._refusal import name_of, why_refused
 from ostraka_consumers.uninterrupted import is_cancelled
 from ostraka_schemas.limits import RECORD_MAX_BYTES
 from ostraka_schemas.records import Position
 
 from ..errors import FeedAheadError, FeedError, LeaseLost, TopicMismatch
 from ..failpoints import hit
+from ..happenings import NOBODY, Happenings
 from ..limits import FEED_PROMPT, KAFKA_REQUEST, KAFKA_STOP
 from ..settings import IssuerSettings
 from .delivery import Deliveries, TopicLost
@@ -66,6 +67,8 @@ class Publisher:
         random: chance for the pauses.
         make: makes producers; for tests.
 
+        happenings: told of each record that is sent.
+
     Attributes:
         doing: in words.
         stopped: why nothing is published until an operator acts, or ``None``; an outage of the broker is none of that.
@@ -85,6 +88,7 @@ class Publisher:
         connected: Callable[[], None],
         random: Random,
         make: MakeProducer = make_producer,
+        happenings: Happenings = NOBODY,
     ) -> None:
         self._log = log
         self._follower = followers.open()
@@ -95,6 +99,7 @@ class Publisher:
         self._connected = connected
         self._backoff = new_backoff(random)
         self._make = make
+        self._happenings = happenings
         self._landmark: Landmark | None = None
         self._floor = Position(1, 0)
         self._deliveries: Deliveries | None = None
@@ -151,10 +156,10 @@ class Publisher:
             return str(error)
         if isinstance(error, KafkaConnectionError):
             refused = await why_refused(self._settings.kafka, self._settings.kafka_options())
-            return refused or f"the connection failed: {error}"
+            return refused or f"the connection failed: {name_of(error)}"
         if isinstance(error, (TopicAuthorizationFailedError, ClusterAuthorizationFailedError)):
-            return f"the broker does not let the issuer do it (ACL): {error}"
-        return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            return f"the broker does not let the issuer do it (ACL): {name_of(error)}"
+        return name_of(error)
 
     async def _session(self) -> None:
         await ensure_topic(self._settings)
@@ -207,10 +212,26 @@ class Publisher:
             for record in portion.records:
                 _refuse_large(record)
                 hit("publish.before_send")
-                await deliveries.add(await producer.send(topic, record.raw, partition=0), record)
+                await deliveries.add(await self._hand_over(producer, record), record)
             if portion.beat is not None:
                 await deliveries.add(await producer.send(topic, portion.beat.raw, partition=0), None)
             self._backoff.reset()
+
+    async def _hand_over(self, producer: AIOKafkaProducer, record: StoredRecord) -> "asyncio.Future[Any]":
+        sending = self._happenings.sending(record)
+        try:
+            future: asyncio.Future[Any] = await producer.send(
+                self._settings.feed_topic, record.raw, partition=0, headers=[*sending.headers]
+            )
+        except BaseException as error:
+            sending.ended(error)
+            raise
+        future.add_done_callback(lambda done: sending.ended(_outcome(done)))
+        return future
+
+
+def _outcome(done: "asyncio.Future[Any]") -> BaseException | None:
+    return asyncio.CancelledError() if done.cancelled() else done.exception()
 
 
 async def _both(first: Coroutine[Any, Any, None], second: Coroutine[Any, Any, None]) -> None:

@@ -20,7 +20,8 @@ from ostraka_schemas.jwk import SigningKey
 from ostraka_schemas.records import Head, Position
 from ostraka_schemas.root import RootDocument
 
-from ..errors import FeedAheadError, FeedDown, LeaseLost, StoreUnavailable
+from ..errors import FeedAheadError, FeedDown, IssuerError, LeaseLost, StoreUnavailable
+from ..happenings import NOBODY, Happenings
 from ..limits import LEASE_TRY
 from ..settings import IssuerSettings
 from ..store import Store
@@ -59,6 +60,7 @@ class FeedRole:
         root_changed: called with each root document that comes into force.
         clock: the time; by default the system's.
         random: chance for the pauses between attempts; by default the system's.
+        happenings: told of what is placed and sent.
 
     Use ``async with``, or ``start()`` and ``stop()``. A role that has ended does not start again.
     """
@@ -75,8 +77,10 @@ class FeedRole:
         root_changed: Callable[[RootDocument], None] = lambda _: None,
         clock: Clock | None = None,
         random: Random | None = None,
+        happenings: Happenings = NOBODY,
     ) -> None:
         self._store = store
+        self._happenings = happenings
         self._clock = clock or SystemClock()
         self._random = random or SystemRandom()
         self._settings = settings
@@ -201,7 +205,8 @@ class FeedRole:
                 tasks.create_task(self._take_turns(), name="ostraka-turns")
         except ExceptionGroup as group:
             error = _first(group)
-            logger.critical("the feed has ended", exc_info=error)
+            # What is no bug says in its words what an operator has to know; whoever waits for the feed hears them.
+            logger.critical("the feed has ended", exc_info=None if isinstance(error, IssuerError) else error)
             raise error from None
         finally:
             self._view.places.end(FeedDown("the feed has ended"))
@@ -255,6 +260,7 @@ class FeedRole:
             open_key=self._open_key,
             clock=self._clock,
             random=self._random,
+            happenings=self._happenings,
         )
 
     async def _write(self, writer: Writer) -> None:

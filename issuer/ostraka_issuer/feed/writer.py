@@ -14,6 +14,7 @@ from ostraka_consumers.clock import Clock
 from ostraka_schemas.records import Position
 
 from ..errors import FeedError, StoreUnavailable
+from ..happenings import NOBODY, Happenings
 from ..limits import FEED_DRAIN, FEED_FOLLOW, FEED_PROMPT
 from ..settings import IssuerSettings
 from ..store import Store
@@ -47,6 +48,7 @@ class Writer:
         open_key: opens the key that a later root document names.
         clock: the time.
         random: chance for the pauses between attempts.
+        happenings: told of what is placed and sent.
     """
 
     def __init__(
@@ -60,9 +62,11 @@ class Writer:
         open_key: OpenKey,
         clock: Clock,
         random: Random,
+        happenings: Happenings = NOBODY,
     ) -> None:
         self._store = store
         self._view = view
+        self._happenings = happenings
         self.fence = fence
         self.followers = Followers(view.log.after)
         self.marks = Marks(FeedLog(store, fence.check), clock)
@@ -96,6 +100,7 @@ class Writer:
             looked=self.herald.speak,
             connected=self.heart.beat_now,
             random=random,
+            happenings=happenings,
         )
 
     @property
@@ -179,6 +184,7 @@ class Writer:
     def _stored(self, records: Sequence[StoredRecord]) -> None:
         self.followers.push(records)
         self._view.stored(records)
+        self._happenings.placed(records)
 
     def _beaten(self, beat: Beat) -> None:
         self.followers.push_beat(beat)

@@ -13,6 +13,8 @@ from ostraka_consumers.integrations import fastapi as guard
 from ostraka_issuer.errors import IssuerError
 from ostraka_issuer.limits import FEED_READERS_MAX, SNAPSHOT_READERS_MAX
 from ostraka_issuer.observability.app import ObservedApp
+from ostraka_issuer.observability.metrics import Metrics
+from ostraka_issuer.observability.telemetry import Traces, told_to
 from ostraka_issuer.runtime import Issuer, open_issuer
 from ostraka_issuer.settings import IssuerSettings
 
@@ -24,6 +26,7 @@ from . import (
     feed_documents,
     health,
     login,
+    metrics,
     problems,
     token,
     wellknown,
@@ -35,7 +38,7 @@ from .server import connections_allowed
 
 _log = logging.getLogger("ostraka.issuer")
 
-_FEED: Final = (health.router, feed.router, feed_documents.router)
+_FEED: Final = (health.router, metrics.router, feed.router, feed_documents.router)
 """Doors of every process."""
 
 _API: Final = (
@@ -54,19 +57,24 @@ def create_app(
     *,
     clock: Clock | None = None,
     ended: Callable[[IssuerError], None] | None = None,
+    traces: Traces | None = None,
 ) -> FastAPI:
     """The issuer as an ASGI application; ``app.state.issuer`` is the running ``Issuer``.
 
     Args:
         ended: called if the feed ends by itself, with the reason. Whoever serves should stop then.
+        traces: where spans go, if anywhere.
 
     Starting raises what ``open_issuer`` raises.
     """
 
+    counted = Metrics()
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_issuer(settings, clock=clock) as issuer:
+        async with open_issuer(settings, clock=clock, happenings=told_to(counted, traces)) as issuer:
             app.state.issuer = issuer
+            counted.watch(issuer.verifier)
             app.state.verifier = issuer.verifier
             watch = asyncio.create_task(_watch(issuer, ended), name="ostraka feed watch")
             try:
@@ -86,6 +94,10 @@ def create_app(
     )
     app.state.readers = Seats(min(FEED_READERS_MAX, connections_allowed() * 3 // 4))
     app.state.answers = Answers()
+    app.state.metrics = counted
+    app.request_ended = counted.request
+    if traces is not None:
+        app.around_request = traces.around
     app.state.snapshot_readers = Seats(SNAPSHOT_READERS_MAX)
     app.add_middleware(BodyBound)
     problems.install(app)
@@ -99,6 +111,7 @@ async def _watch(issuer: Issuer, ended: Callable[[IssuerError], None] | None) ->
     try:
         await issuer.feed.wait()
     except IssuerError as error:
-        _log.critical("the feed has ended: %s", error)
-        if ended is not None:
-            ended(error)
+        if ended is None:
+            _log.critical("the feed has ended: %s", error)
+        else:
+            ended(error)  # Who says it.

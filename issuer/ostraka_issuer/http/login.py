@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Response
 
+from ostraka_issuer.errors import IssuerError
 from ostraka_issuer.sessions.service import Issued
 
 from .context import TheIssuer
@@ -14,9 +15,15 @@ router = APIRouter(route_class=StrictRoute)
 @router.post("/login", summary="Log in with user name and password")
 async def login(body: Login, response: Response, issuer: TheIssuer) -> Tokens:
     """Open a session. 401 does not say whether name or password was wrong; 429 means too many at once."""
-    issued = await issuer.sessions.login(
-        body.username, body.password.get_secret_value(), client_id=body.client_id, audience=body.audience
-    )
+    try:
+        issued = await issuer.sessions.login(
+            body.username, body.password.get_secret_value(), client_id=body.client_id, audience=body.audience
+        )
+    except IssuerError as error:
+        issuer.happenings.login(error.code)
+        raise
+    issuer.happenings.login("accepted")
+    issuer.happenings.token("password")
     response.headers["Cache-Control"] = "no-store"
     return tokens(issued)
 

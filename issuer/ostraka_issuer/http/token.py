@@ -54,6 +54,7 @@ async def token(request: Request, issuer: TheIssuer) -> Response:
         if not presented:
             raise BadRequest("refresh_token is missing")
         issued = await issuer.sessions.refresh(presented, client_id=form.get("client_id"))
+        issuer.happenings.token("refresh_token")
     except IssuerError as error:
         return _refusal(error)
     return JSONResponse(tokens(issued).model_dump(), headers=_NO_STORE)

@@ -40,7 +40,7 @@ class Request:
 
 
 Around = Callable[[Scope, Request], AbstractContextManager[None]]
-"""Entered before the request is handled, left when ``Request`` says everything about it. Never sees an exception."""
+"""Entered before the request is handled, left when ``Request`` says everything about it."""
 
 
 def nothing_around(_scope: Scope, _request: Request) -> AbstractContextManager[None]:

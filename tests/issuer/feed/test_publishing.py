@@ -247,10 +247,10 @@ class Refusing:
         producer = make_producer(settings)
         real = producer.send
 
-        async def send(topic: str, value: bytes, partition: int) -> object:
+        async def send(topic: str, value: bytes, partition: int, headers: object) -> object:
             self.sent += 1
             if self.sent != 4:
-                return await real(topic, value, partition=partition)
+                return await real(topic, value, partition=partition, headers=headers)
             refused = asyncio.get_running_loop().create_future()
             refused.set_exception(MessageSizeTooLargeError())
             return refused

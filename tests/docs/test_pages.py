@@ -21,6 +21,12 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_no_commands_outside_of_tested_pages() -> None:
-    tested = {"README.md", "CONTRIBUTING.md", "docs/how-to/root-documents.md", "docs/tutorial/first-steps.md"}
+    tested = {
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/how-to/root-documents.md",
+        "docs/how-to/two-replicas.md",
+        "docs/tutorial/first-steps.md",
+    }
     with_commands = {str(page.relative_to(ROOT)) for page in PAGES if blocks(page, "bash")}
     assert with_commands <= tested

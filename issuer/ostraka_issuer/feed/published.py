@@ -28,8 +28,10 @@ class Published:
         Raises StoreUnavailable.
         """
         deadline = asyncio.get_running_loop().time() + FEED_PROMPT
+        if await self._is_stuck():
+            return await self._log.is_marked(position)
         while not await self._log.is_marked(position):
-            if asyncio.get_running_loop().time() >= deadline or await self._is_stuck():
+            if asyncio.get_running_loop().time() >= deadline:
                 return False
             await asyncio.sleep(FEED_FOLLOW)
         return True

@@ -1,4 +1,4 @@
-"""F19 and F23: two issuers on one home, and a database that is older than the feed."""
+"""F19, I7 and F23: two issuers on one database, and a database that is older than the feed."""
 
 import asyncio
 import os
@@ -6,7 +6,9 @@ import random
 import shutil
 import signal
 import sys
+import uuid
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -16,9 +18,12 @@ from ostraka_issuer.desk.ports import LOCALHOST, find_free_port
 from ostraka_schemas import base64url
 from ostraka_schemas.errors import MalformedError
 from ostraka_schemas.records import Position, Record, read_payload
+from tests.faults.pair import open_pair, stop_at_random
 from tests.faults.rows.base import Result, Row, Scale, judge
 from tests.faults.scene import Scene, open_scene
 from tests.faults.stage import Stage
+from tests.postgres.admin import execute
+from tests.postgres.server import Server, choose_server
 from tests.support.stack import until_ready
 
 REFUSES_WITHIN = 60.0
@@ -157,7 +162,52 @@ async def read_topic(scene: Scene) -> list[bytes]:
     return values
 
 
+async def stopped_at_random(stage: Stage, directory: Path, scale: Scale) -> Result:
+    """Two issuers under load, one of them stopped at a random moment again and again; on either database."""
+    stage.calm()
+    rounds, longest = int(scale.of(3, 25)), scale.of(4, 8)
+    figures, broken = [], []
+    server = choose_server()
+    assert not isinstance(server, str)
+    server.start()
+    try:
+        for kind, url in (("SQLite", None), ("PostgreSQL", _new_database(server))):
+            home = directory / kind
+            home.mkdir()
+            topic = f"feed-{uuid.uuid4().hex[:12]}"
+            async with open_pair(stage.broker, home, topic, url) as pair:
+                spans = await stop_at_random(pair, rounds, random.Random(7), longest)
+                try:
+                    told = await pair.judge()
+                except AssertionError as failure:
+                    broken.append(f"{kind}: {failure}")
+                else:
+                    figures.append(f"{kind}: {len(spans)} times stopped, for {max(spans):.1f} s at most: {told}")
+    finally:
+        server.stop()
+    return Result((*figures, "no position with two contents; the topic is the database"), None, tuple(broken))
+
+
+def _new_database(server: Server) -> str:
+    name = f"faults_{uuid.uuid4().hex[:12]}"
+    execute(server.url, f"CREATE DATABASE {name}")
+    return urlsplit(server.url)._replace(path=f"/{name}").geturl()
+
+
+def _postgres_is_missing() -> str | None:
+    server = choose_server()
+    return server if isinstance(server, str) else None
+
+
 ROWS = [
+    Row(
+        "I7",
+        "two issuers under load; one is stopped at random moments and goes on, on SQLite and on PostgreSQL",
+        stopped_at_random,
+        short=False,
+        alone=True,
+        missing=_postgres_is_missing,
+    ),
     Row("F19", "two issuers on one home; one is stopped in its work and goes on", two_issuers, short=False),
     Row("F23", "the issuer's database is replaced by an older copy", restored, short=False),
 ]

@@ -37,6 +37,7 @@ from .keys.opening import open_key_store
 from .keys.ring import TokenKeys
 from .keys.schedule import KeyPolicy
 from .keys.stores import KeyStore
+from .oauth.server import AuthorizationServer, Parts
 from .revocation import Revocations
 from .sessions.refresh_token import RefreshTokens
 from .sessions.service import Sessions
@@ -59,6 +60,7 @@ class Issuer:
     passwords: Passwords
     accounts: Accounts
     sessions: Sessions
+    oauth: AuthorizationServer
     keys: TokenKeys
     keeper: KeyKeeper
     revocations: Revocations
@@ -135,6 +137,7 @@ async def _open(
     keeper = KeyKeeper(keys, here=lambda: feed.writer is not None)
     await keeper.start()
     stack.push_async_callback(keeper.stop)
+    sessions = _sessions(desk, passwords, keys)
     return Issuer(
         settings=desk.settings,
         anchor=desk.files.anchor,
@@ -142,7 +145,8 @@ async def _open(
         store=desk.store,
         passwords=passwords,
         accounts=_accounts(desk, passwords),
-        sessions=_sessions(desk, passwords, keys),
+        sessions=sessions,
+        oauth=_oauth(desk, keys, sessions, revocations, verifier),
         keys=keys,
         keeper=keeper,
         revocations=revocations,
@@ -265,6 +269,22 @@ def _sessions(desk: _Desk, passwords: Passwords, keys: TokenKeys) -> Sessions:
         clock=desk.clock,
         random_bytes=desk.random_bytes,
     )
+
+
+def _oauth(
+    desk: _Desk, keys: TokenKeys, sessions: Sessions, revocations: Revocations, verifier: Verifier
+) -> AuthorizationServer:
+    parts = Parts(
+        store=desk.store,
+        minter=_minter(desk, keys),
+        sessions=sessions,
+        refresh_tokens=RefreshTokens(desk.files.vault),
+        revocations=revocations,
+        verifier=verifier,
+        clock=desk.clock,
+        random_bytes=desk.random_bytes,
+    )
+    return AuthorizationServer(parts, issuer=desk.settings.issuer)
 
 
 def _token_keys(desk: _Desk, key_store: KeyStore) -> TokenKeys:

@@ -2,6 +2,7 @@
 letters. A new one is a field with its bounds and a line of text; the reference page is made from them (``./run docs``).
 """
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -16,7 +17,7 @@ from ostraka_schemas.topics import FEED_TOPIC
 
 from .configuration.resolve import Resolved, resolve
 from .kafka_access import KafkaAccess
-from .limits import KEY_LEAD, KEY_LEAD_MAX
+from .limits import KEY_LEAD, KEY_LEAD_MAX, TRUSTED_PROXIES_MAX
 
 OWN_AUDIENCE = "ostraka"
 """The audience of the issuer's own admin doors."""
@@ -63,6 +64,12 @@ class IssuerSettings(KafkaAccess):
 
     http_port: Annotated[int, Field(ge=1, le=65_535)] = 8400
     """The port it listens on."""
+
+    trusted_proxies: Annotated[list[str], NoDecode, Field(max_length=TRUSTED_PROXIES_MAX)] = Field(
+        default_factory=list[str]
+    )
+    """Networks of proxies whose ``X-Forwarded-For`` is believed, joined by commas. Logins are throttled by address,
+    too: behind a proxy that is not named here, everybody has the proxy's."""
 
     audiences: Annotated[list[Identifier], NoDecode, Field(min_length=1, max_length=AUDIENCES_MAX)] = Field(
         default_factory=lambda: ["orders", OWN_AUDIENCE]
@@ -132,7 +139,15 @@ class IssuerSettings(KafkaAccess):
             raise ValueError("the issuer is an http or https URL without query and fragment")
         return issuer.rstrip("/")
 
-    @field_validator("audiences", mode="before")
+    @field_validator("trusted_proxies", mode="after")
+    @classmethod
+    def _networks(cls, networks: list[str]) -> list[str]:
+        try:
+            return [str(ip_network(network)) for network in networks]
+        except ValueError:
+            raise ValueError("a network is written 192.0.2.0/24 or 2001:db8::/32, without bits of a host") from None
+
+    @field_validator("audiences", "trusted_proxies", mode="before")
     @classmethod
     def _comma_separated(cls, value: object) -> object:
         if isinstance(value, str):

@@ -1,5 +1,6 @@
 """The claims of an access token (RFC 9068 §2.2, RFC 7519 §4.1), and ours: ``sid``, ``permissions``, ``fv``."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
@@ -19,10 +20,21 @@ class Confirmation(WireModel):
 
 
 class Actor(WireModel):
-    """``act``: who acts for the subject (RFC 8693 §4.1)."""
+    """``act``: who acts for the subject (RFC 8693 §4.1), and inside it through whom the request came before.
+
+    A cut-off of any client in it ends the token, too.
+    """
 
     sub: Identifier
     client_id: Identifier | None = None
+    act: "Actor | None" = None
+
+    def chain(self) -> "Iterator[Actor]":
+        """This actor and those before it, the newest first."""
+        actor: Actor | None = self
+        while actor is not None:
+            yield actor
+            actor = actor.act
 
 
 class AccessTokenClaims(WireModel):

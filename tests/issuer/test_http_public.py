@@ -80,7 +80,15 @@ async def test_metadata(desk: Desk) -> None:
     assert body["issuer"] == desk.issuer.settings.issuer
     assert body["jwks_uri"] == f"{body['issuer']}/.well-known/jwks.json"
     assert body["token_endpoint"] == f"{body['issuer']}/token"
-    assert body["grant_types_supported"] == ["refresh_token"]
+    assert body["grant_types_supported"] == [
+        "refresh_token",
+        "client_credentials",
+        "urn:ietf:params:oauth:grant-type:token-exchange",
+    ]
+    for endpoint in ("token", "revocation", "introspection"):
+        url = body[f"{endpoint}_endpoint"]
+        answer = await desk.client.post(url.removeprefix(body["issuer"]))
+        assert answer.status_code in (400, 401), f"there is no door at {url}"
     assert body["response_types_supported"] == []
     assert_problem(await desk.client.get("/.well-known/oauth-authorization-server/other"), 404, "not_found")
 

@@ -145,4 +145,7 @@ def _holders(claims: AccessTokenClaims) -> tuple[Key, ...]:
     holders = [ISSUER, Key("client", claims.client_id), Key("subject", claims.sub)]
     if claims.sid is not None:
         holders.append(Key("session", claims.sid))
+    if claims.act is not None:
+        # Whoever had a hand in it: a client that is cut off takes with it what others made of its tokens.
+        holders += [Key("client", actor.client_id) for actor in claims.act.chain() if actor.client_id is not None]
     return tuple(holders)

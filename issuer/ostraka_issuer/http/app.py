@@ -25,9 +25,11 @@ from . import (
     feed,
     feed_documents,
     health,
+    introspect,
     login,
     metrics,
     problems,
+    revoke,
     token,
     wellknown,
 )
@@ -44,6 +46,8 @@ _FEED: Final = (health.router, metrics.router, feed.router, feed_documents.route
 _API: Final = (
     login.router,
     token.router,
+    revoke.router,
+    introspect.router,
     admin_revocations.router,
     admin_keys.router,
     *admin_accounts.ROUTERS,

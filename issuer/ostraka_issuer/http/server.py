@@ -41,6 +41,8 @@ class Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 lifespan="off",
+                # Whose word about addresses counts is said by the settings, and nobody's by default.
+                proxy_headers=False,
                 limit_concurrency=allowed,
                 backlog=HTTP_ACCEPTED_AT_ONCE,
                 timeout_keep_alive=HTTP_KEEP_ALIVE,

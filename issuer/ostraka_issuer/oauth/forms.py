@@ -22,7 +22,7 @@ class Form:
     def get(self, name: str) -> str | None:
         """The value of a parameter, if it is there."""
         values = self._fields.get(name)
-        return values[0] if values else None
+        return (values[0] or None) if values else None
 
     def all(self, name: str) -> tuple[str, ...]:
         """All values of a parameter."""

@@ -239,7 +239,8 @@ from ostraka_issuer.settings import load_settings
 from tests.issuer.world import World
 
 async def main() -> None:
-    world = await World.open(load_settings(home=sys.argv[1], password_profile="unsafe-for-tests"), ManualClock())
+    settings = load_settings(home=sys.argv[1], database=sys.argv[3] or None, password_profile="unsafe-for-tests")
+    world = await World.open(settings, ManualClock())
     failpoints.arm(sys.argv[2])
     await world.revocations.subject(username="alice")
 
@@ -248,12 +249,13 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize(("point", "survives"), [("revoke.before_commit", False), ("revoke.after_commit", True)])
-async def test_a_kill_leaves_all_of_it_or_nothing(world: World, point: str, survives: bool) -> None:
+async def test_a_kill_leaves_all_of_it_or_nothing(
+    world: World, store_url: str | None, point: str, survives: bool
+) -> None:
     await world.add()
     issued = await world.sessions.login("alice", PASSWORD)
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(world.settings.home), point], capture_output=True, check=False, timeout=60
-    )
+    command = [sys.executable, "-c", KILLED, str(world.settings.home), point, store_url or ""]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=60)
     assert done.returncode == -9, done.stderr.decode()
     restarted = await World.open(world.settings, world.clock)
     assert await alive(restarted, issued.session_id) == [not survives]

@@ -16,12 +16,12 @@ CONNECT_SECONDS = 10.0
 
 def execute(url: str, *statements: str) -> None:
     """Runs statements, each by itself. Blocks."""
-    _apart(_execute, url, statements)
+    apart(_execute, url, statements)
 
 
 def fetch(url: str, query: str) -> list[Any]:
     """The rows of a query. Blocks."""
-    return list(_apart(_fetch, url, query))
+    return list(apart(_fetch, url, query))
 
 
 def wait_until_ready(url: str, seconds: float, check_alive: Callable[[], None]) -> None:
@@ -60,7 +60,8 @@ async def _fetch(url: str, query: str) -> Any:
         await connection.close()
 
 
-def _apart(job: Callable[..., Any], *arguments: Any) -> Any:
+def apart(job: Callable[..., Any], *arguments: Any) -> Any:
+    """Run a coroutine function where no event loop runs, and return its result. Blocks."""
     # The test's thread may have an event loop that runs.
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, job(*arguments)).result()

@@ -28,6 +28,8 @@ ProfileName = Literal["rfc9106-low-memory", "rfc9106-high-memory", "owasp", "uns
 LogFormat = Literal["auto", "json", "console"]
 LogLevel = Literal["debug", "info", "warning", "error", "critical"]
 
+KeyStoreName = Literal["directory", "database"]
+
 Role = Literal["all", "api", "feed"]
 
 
@@ -91,7 +93,7 @@ class IssuerSettings(KafkaAccess):
     key_lead: Annotated[int, Field(ge=0, le=KEY_LEAD_MAX)] = KEY_LEAD
     """Seconds that a successor of a token key is published before it signs."""
 
-    key_store: Literal["directory", "database"] = "directory"
+    key_store: KeyStoreName = "directory"
     """Where private keys are: sealed files in the home, or the database, for processes that share it."""
 
     secret_key: SecretStr | None = Field(default=None, min_length=1)

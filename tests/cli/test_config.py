@@ -1,3 +1,4 @@
+import asyncio
 import json
 from pathlib import Path
 
@@ -7,7 +8,10 @@ from typer.testing import CliRunner
 from ostraka_issuer.cli import app
 from ostraka_issuer.cli.exits import Exit
 from ostraka_issuer.cli.words import WORDS, load
+from ostraka_issuer.keys.vault import Vault
+from ostraka_issuer.provision import create_home
 from ostraka_issuer.settings import load_settings
+from tests.issuer.world import new_settings
 
 SECRET = "dGhlIHNlY3JldCB0aGF0IG5vYm9keSBtYXkgc2VlISE"
 
@@ -103,6 +107,26 @@ def test_a_file_that_cannot_be_read_ends_every_command_in_words(tmp_path: Path) 
         ran = CliRunner().invoke(app, [*command, "--config", str(tmp_path / "nowhere.toml")])
         assert ran.exit_code == Exit.FAILED
         assert "cannot read the settings file" in ran.stderr, command
+
+
+async def test_keys_are_moved_and_sealed_anew_by_command(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    await create_home(new_settings(tmp_path))
+    Vault.create(tmp_path / "new.key")
+
+    def ran(*words: str) -> dict[str, object]:
+        done = CliRunner().invoke(app, [*words, "--home", str(home), "--json"])
+        assert done.exit_code == Exit.OK, done.output
+        document: dict[str, object] = json.loads(done.stdout)
+        return document
+
+    moved = await asyncio.to_thread(ran, "keys", "move", "--to", "database")
+    assert (moved["key_store"], len(moved["moved"])) == ("database", 2)  # type: ignore[arg-type]
+    assert [path.name.partition("-")[0] for path in (home / "keys").iterdir()] == ["root"]
+    await asyncio.to_thread(ran, "keys", "move", "--to", "directory")
+    resealed = await asyncio.to_thread(ran, "keys", "reseal", "--secret-file", str(tmp_path / "new.key"))
+    assert (resealed["secret_in_home"], len(resealed["resealed"])) == (True, 3)  # type: ignore[arg-type]
+    assert (home / "secret.key").read_bytes() == (tmp_path / "new.key").read_bytes()
 
 
 def test_what_the_desk_starts_has_settings_of_its_own() -> None:

@@ -38,7 +38,7 @@ def test_the_words_are_those_of_the_design() -> None:
     assert {"init", "serve", "users", "login", "revoke", "keys", "watch", "verify", "dev", "demo"} <= words
     kinds = {path[1] for path in COMMANDS if path[0] == "revoke"}
     assert kinds == {"token", "session", "subject", "client", "permission", "all"}
-    assert {path[1] for path in COMMANDS if path[0] == "keys"} == {"list", "rotate", "compromise"}
+    assert {path[1] for path in COMMANDS if path[0] == "keys"} == {"list", "rotate", "compromise", "move", "reseal"}
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=" ".join)

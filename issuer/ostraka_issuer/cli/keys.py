@@ -1,8 +1,9 @@
 """``ostraka keys``: the keys that sign tokens."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -11,7 +12,10 @@ from rich.text import Text
 
 from ostraka_issuer.api_client import Announced, ApiClient
 from ostraka_issuer.home import Home
+from ostraka_issuer.keys.opening import given_secret
+from ostraka_issuer.keys.removal import move_keys, reseal_keys
 from ostraka_issuer.limits import KEY_LEAD_MAX, KEY_LEAD_MIN
+from ostraka_issuer.settings import load_settings
 
 from .announced import document_of, end, progress_of
 from .dashes import TakesId
@@ -22,6 +26,14 @@ from .session import with_login
 from .words import OPTIONS
 
 T = TypeVar("T")
+
+
+class StoreName(StrEnum):
+    """Where private keys can be."""
+
+    DIRECTORY = "directory"
+    DATABASE = "database"
+
 
 app = typer.Typer(
     help="""List, rotate and cut off the keys that sign tokens. `ostraka login` first, as a user with keys:*.
@@ -98,6 +110,56 @@ def compromise(
     """
     done = _with_login(home, lambda api, token: api.compromise_key(token, kid, reason=reason))
     _announce(done, as_json, f"key {kid} is compromised")
+
+
+@app.command()
+@guarded
+def move(
+    to: Annotated[StoreName, typer.Option("--to", help="Where they are to be.")],
+    home: HomePath = HOME_DEFAULT,
+    as_json: Json = False,
+) -> None:
+    """Move feed and token keys into the directory or the database. Stop the issuer first; start it with key_store set.
+
+    The keys stay sealed all the way. They are removed where they were when all of them open where they are now.
+
+    Example:
+
+        ostraka keys move --to database
+    """
+    moved = asyncio.run(move_keys(load_settings(home=home), to.value))
+    text = Text(f"{_count(moved)} now in the {to.value}. Start the issuer with OSTRAKA_KEY_STORE={to.value}")
+    Output(as_json).result({"moved": list(moved), "key_store": to.value}, text)
+
+
+@app.command()
+@guarded
+def reseal(
+    secret_file: Annotated[
+        Path,
+        typer.Option("--secret-file", metavar="FILE", help="The new sealing secret, base64url of 32 random bytes."),
+    ],
+    home: HomePath = HOME_DEFAULT,
+    as_json: Json = False,
+) -> None:
+    """Seal all private keys with another secret. Stop the issuer first. Everybody logs in anew: refresh tokens end.
+
+    A secret that lies in the home is replaced there; one that is given by the environment or a file, you replace.
+
+    Example:
+
+        ostraka keys reseal --secret-file /run/secrets/ostraka-secret-key.new
+    """
+    settings = load_settings(home=home)
+    sealed = asyncio.run(reseal_keys(settings, secret_file.expanduser()))
+    given = given_secret(settings)
+    text = Text(f"{_count(sealed)} now sealed with the new secret.")
+    text.append(" It is in the home." if given is None else f" Start the issuer with it in place of {given}.")
+    Output(as_json).result({"resealed": list(sealed), "secret_in_home": given is None}, text)
+
+
+def _count(names: Sequence[str]) -> str:
+    return "1 key is" if len(names) == 1 else f"{len(names)} keys are"
 
 
 def _with_login(home: Path, call: Callable[[ApiClient, str], Awaitable[T]]) -> T:

@@ -6,7 +6,7 @@ from ostraka_consumers.clock import Clock
 from ostraka_issuer.errors import KeyStoreError
 from ostraka_issuer.home import Home
 from ostraka_issuer.identifiers import RandomBytes
-from ostraka_issuer.settings import IssuerSettings
+from ostraka_issuer.settings import IssuerSettings, KeyStoreName
 from ostraka_issuer.store import Store
 
 from .database import DatabaseKeyStore
@@ -67,8 +67,15 @@ def _vault_of(settings: IssuerSettings) -> Vault:
     return Vault.load(settings.secret_key_file or Home(settings.home).secret)
 
 
-def open_key_store(settings: IssuerSettings, vault: Vault, store: Store, *, clock: Clock | None = None) -> KeyStore:
-    """The key store that the settings name."""
-    if settings.key_store == "database":
+def open_key_store(
+    settings: IssuerSettings,
+    vault: Vault,
+    store: Store,
+    *,
+    name: KeyStoreName | None = None,
+    clock: Clock | None = None,
+) -> KeyStore:
+    """The key store of that name, or else the one that the settings name."""
+    if (name or settings.key_store) == "database":
         return DatabaseKeyStore(store, vault, clock)
     return DirectoryKeyStore(KeyDirectory(Home(settings.home).keys, vault))

@@ -46,12 +46,9 @@ class Vault:
         """
         if path.exists():
             raise KeyStoreError(f"{path} is there already")
-        secret = random_bytes(SECRET_BYTES)
-        try:
-            write_file(path, base64url.encode(secret) + b"\n", mode=0o600)
-        except HomeError as error:
-            raise KeyStoreError(str(error)) from error
-        return cls(secret, random_bytes)
+        vault = cls(random_bytes(SECRET_BYTES), random_bytes)
+        vault.replace(path)
+        return vault
 
     @classmethod
     def load(cls, path: Path, random_bytes: RandomBytes = secrets.token_bytes) -> "Vault":
@@ -81,6 +78,17 @@ class Vault:
             return cls(base64url.decode_text(text.strip(), size=SECRET_BYTES), random_bytes)
         except MalformedError:
             raise KeyStoreError(f"{where} does not hold a sealing secret: 32 random bytes as base64url") from None
+
+    def replace(self, path: Path) -> None:
+        """Write this vault's secret to ``path``, in place of the one before.
+
+        Raises:
+            KeyStoreError: it cannot be written.
+        """
+        try:
+            write_file(path, base64url.encode(self._secret) + b"\n", mode=0o600)
+        except HomeError as error:
+            raise KeyStoreError(str(error)) from error
 
     def seal(self, data: bytes, purpose: bytes) -> bytes:
         """Encrypt ``data``; it opens only for the same ``purpose``."""

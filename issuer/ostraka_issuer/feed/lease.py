@@ -5,7 +5,7 @@ changes hands.
 
 1. **Take** it if it is free: nobody holds it, or ``until`` has passed by the database's own clock. The clocks of two
    machines are never compared. An ``until`` further ahead than any lease lasts was written before that clock was set
-   back; it holds nobody up.
+   back; it holds nobody up. Nor does a holder of which the machine itself knows that it has ended.
 2. **Renew** it while the row still has one's own fence. That ``until`` has passed meanwhile does not matter: nobody has
    taken it, so nobody has written.
 3. **Release** it on a clean stop, so that another takes it at once.
@@ -45,12 +45,15 @@ def is_free(lease: Lease, now: float) -> bool:
     return lease.holder is None or not now < lease.until <= now + LEASE_SECONDS
 
 
-def taken(lease: Lease, holder: str, now: float) -> Lease | None:
+def taken(lease: Lease, holder: str, now: float, *, ended: bool = False) -> Lease | None:
     """What the row becomes when ``holder`` takes it; ``None`` if another process has it.
 
     A holder that takes again what it has, gets another fence: what it began under the old one is over.
+
+    Args:
+        ended: whether the process that has it is known to have ended.
     """
-    if lease.holder != holder and not is_free(lease, now):
+    if lease.holder != holder and not ended and not is_free(lease, now):
         return None
     return Lease(holder, lease.fence + 1, now + LEASE_SECONDS)
 

@@ -6,10 +6,8 @@ is free (``lease``). A process that has no feed key never asks for it, and only 
 """
 
 import asyncio
+import contextlib
 import logging
-import os
-import secrets
-import socket
 from collections.abc import Callable, Coroutine, Sequence
 from random import Random, SystemRandom
 from types import TracebackType
@@ -27,6 +25,7 @@ from ..settings import IssuerSettings
 from ..store import Store
 from .channel import Channel
 from .expiry import ends_at
+from .holder import holder_name
 from .local import LocalSource
 from .news import News
 from .observer import Observer
@@ -38,11 +37,6 @@ from .view import FeedView
 from .writer import Writer
 
 logger = logging.getLogger(__name__)
-
-
-def holder_name() -> str:
-    """Names this process for as long as it lives, and no other."""
-    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 class FeedRole:
@@ -96,7 +90,7 @@ class FeedRole:
             random=self._random,
         )
         self._tenure = Tenure(store, holder_name())
-        self._observer = Observer(store, self._view)
+        self._observer = Observer(store, self._view, self._clock)
         self._published = Published(self._view.log, self._clock)
         self._news = News(store, self._wake_up)
         self._writer: Writer | None = None
@@ -226,7 +220,7 @@ class FeedRole:
 
     async def _wait_for_lease(self, regime: Regime) -> Writer:
         while True:
-            await asyncio.sleep(LEASE_TRY)
+            await self._until_it_may_be_free()
             try:
                 writer = await self._take(regime)
             except (StoreUnavailable, LeaseLost) as error:
@@ -234,6 +228,13 @@ class FeedRole:
                 continue
             if writer is not None:
                 return writer
+
+    async def _until_it_may_be_free(self) -> None:
+        """It is looked at now and then; that it was given back, or is over, may be seen sooner."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEASE_TRY):
+                await self._observer.lease_is_free.wait()
+        self._observer.lease_is_free.clear()
 
     async def _take(self, regime: Regime) -> Writer | None:
         fence = await self._tenure.take()

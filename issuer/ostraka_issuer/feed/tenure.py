@@ -13,6 +13,7 @@ from ..errors import LeaseLost, StoreUnavailable
 from ..limits import LEASE_RENEW
 from ..store import Store
 from . import lease as rules
+from .holder import has_ended
 from .lease import Lease
 from .rows import database_time, read_lease, write_lease
 
@@ -59,9 +60,11 @@ class Tenure:
         """
         # Looked at first: whoever stands by does not keep writers waiting.
         seen, now = await self._look()
-        if seen.holder != self.holder and not rules.is_free(seen, now):
+        if seen.holder != self.holder and not rules.is_free(seen, now) and not has_ended(seen.holder):
             return None
-        mine = await self._change(lambda lease, at: rules.taken(lease, self.holder, at))
+        mine = await self._change(
+            lambda lease, at: rules.taken(lease, self.holder, at, ended=has_ended(lease.holder)),
+        )
         return None if mine is None else Fence(mine)
 
     async def keep(self, fence: Fence) -> None:

@@ -1,6 +1,8 @@
 """The lease: its pure rules, and two processes at one row."""
 
 import asyncio
+import subprocess
+import sys
 from functools import partial
 
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, update
 
 from ostraka_issuer.errors import LeaseLost
+from ostraka_issuer.feed.holder import has_ended, holder_name
 from ostraka_issuer.feed.lease import FREE, Lease, is_free, is_held, released, renewed, taken
 from ostraka_issuer.feed.rows import database_time, read_beat, read_lease, write_beat
 from ostraka_issuer.feed.tenure import Fence, Tenure
@@ -51,6 +54,24 @@ def test_it_is_free_at_once_when_it_is_released_and_keeps_its_fence() -> None:
     assert mine is not None
     assert released(mine, mine) == Lease(None, 1, 0.0)
     assert taken(Lease(None, 1, 0.0), "b", NOW) == Lease("b", 2, NOW + LEASE_SECONDS)
+
+
+def test_a_holder_that_is_known_to_have_ended_holds_nobody_up() -> None:
+    mine = taken(FREE, "a", NOW)
+    assert mine is not None
+    assert taken(mine, "b", NOW + 1, ended=True) == Lease("b", 2, NOW + 1 + LEASE_SECONDS)
+
+
+def test_a_process_of_this_machine_is_known_to_have_ended() -> None:
+    assert not has_ended(holder_name())
+    script = "from ostraka_issuer.feed.holder import holder_name; print(holder_name())"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    name = done.stdout.strip()
+    host, machine, pid, word = name.rsplit(":", 3)
+    assert has_ended(name)
+    assert not has_ended(f"{host}:{'0' * len(machine)}:{pid}:{word}"), "of another machine nothing is known"
+    for other in (None, "", "a", "a:b:c:d", f"{host}:{machine}:{'9' * 30}:{word}", f"{host}:{machine}:1:{word}"):
+        assert not has_ended(other)
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["take", "renew", "release"]), st.floats(-10, 10))))

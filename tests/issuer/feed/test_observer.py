@@ -8,12 +8,14 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import select, update
 
+from ostraka_consumers.clock import ManualClock, SystemClock
+from ostraka_consumers.limits import FRESH_FOR
 from ostraka_issuer.errors import FeedDown
 from ostraka_issuer.feed import FeedRole
 from ostraka_issuer.feed.follower import Beat
 from ostraka_issuer.feed.log import FeedLog
 from ostraka_issuer.feed.observer import read_stored_beat
-from ostraka_issuer.feed.rows import write_beat
+from ostraka_issuer.feed.rows import read_beat, write_beat
 from ostraka_issuer.store import Store
 from ostraka_issuer.store.intents import add_intent
 from ostraka_issuer.store.tables import FEED_LEASE
@@ -120,12 +122,18 @@ async def test_after_a_clean_stop_another_takes_over_at_once(store: Store, new_r
         await first.position_of("b", 1)
 
 
-async def test_who_has_lost_the_lease_writes_nothing_and_stands_by(store: Store, new_role: NewRole) -> None:
+async def test_who_has_lost_the_lease_writes_nothing_and_stands_by(
+    store: Store, new_role: NewRole, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first, second = new_role(), new_role()
+    monkeypatch.setattr("ostraka_issuer.feed.tenure.LEASE_RENEW", 60.0)
     await first.start()
     old = writer_of(first)
-    await second.start()
     await announce(first, "a")
+    assert await first.position_of("a", 30) == Position(1, 1)
+    # The first one sleeps by now, for longer than its lease.
+    monkeypatch.undo()
+    await second.start()
     await lose_lease(store)
     await until(lambda: second.writer, "another writer")
     await announce(first, "b")  # Joined or not, it must be the other one that places it.
@@ -179,7 +187,30 @@ async def test_a_stored_heartbeat_that_is_damaged_is_passed_over(
     await writer.start()
     await announce(writer, "a")
     beat: Beat = await until(lambda: reader.channel.beat, "a heartbeat")
-    assert read_stored_beat(beat.raw) == beat
+    found = read_stored_beat(beat.raw)
+    assert found is not None
+    assert found.head == beat.head
+
+
+async def test_a_heartbeat_that_makes_nobody_fresh_is_passed_over(
+    store: Store, new_role: NewRole, another_store: AnotherStore
+) -> None:
+    first = new_role()
+    await first.start()
+    await announce(first, "a")
+    await until(lambda: _has_beat(store))
+    await first.stop()
+    clock = SystemClock()
+    late = ManualClock(wall=clock.now().wall + FRESH_FOR + 1)
+    reader = FeedRole(another_store(), None, NOBODY, clock=late)
+    async with reader:
+        assert await reader.position_of("a", 30) == Position(1, 1)
+        await until(lambda: reader._observer._told is not None)
+        assert reader.channel.beat is None
+
+
+async def _has_beat(store: Store) -> bool:
+    return await store.work(read_beat) is not None
 
 
 async def test_leases_are_not_shared_by_names(store: Store, new_role: NewRole) -> None:

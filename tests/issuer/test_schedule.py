@@ -138,10 +138,25 @@ def test_when_a_successor_begins() -> None:
 
 def test_a_waiting_successor_keeps_what_it_has_waited() -> None:
     b = row("B", "pre-activation", created_at=NOW, nbf=int(NOW) + 86_400)
-    sooner = schedule.rescheduled(b, POLICY, lead=60, now=NOW + 40, txn="t")
+    rows = [row("A", "active"), b]
+    sooner = schedule.rescheduled(rows, b, POLICY, lead=60, now=NOW + 40, txn="t")
     assert (sooner.nbf, sooner.exp - sooner.nbf) == (int(NOW) + 61, POLICY.lifetime)
-    assert schedule.rescheduled(b, POLICY, lead=60, now=NOW + 500, txn="t").nbf == int(NOW) + 501
+    assert schedule.rescheduled(rows, b, POLICY, lead=60, now=NOW + 500, txn="t").nbf == int(NOW) + 501
     assert (sooner.announced_at, sooner.published, sooner.state_txn) == (None, False, "t")
+
+
+def test_a_successor_never_waits_longer_than_the_active_key_signs() -> None:
+    """A second `keys rotate` with a longer lead would leave nobody to sign in between."""
+    b = row("B", "pre-activation", created_at=NOW, nbf=int(NOW) + 1)
+    cases = [
+        (row("A", "active", exp=int(NOW) + 310 + 30), 31),
+        (row("A", "active", exp=1), 1),
+        (row("A", "compromised"), 1),
+    ]
+    for other, latest in cases:
+        rows = [other, b]
+        later = schedule.rescheduled(rows, b, POLICY, lead=86_400, now=NOW, txn="t")
+        assert later.nbf == int(NOW) + latest
 
 
 # --- emergencies -----------------------------------------------------------------------------------------------------

@@ -86,7 +86,7 @@ class KeyChanges:
             waiting = schedule.pending(rows)
             if waiting is None or waiting.kid != kid:
                 raise Conflict("the waiting successor has just become active")
-            successor = schedule.rescheduled(waiting, self.policy, lead=lead, now=now, txn=txn)
+            successor = schedule.rescheduled(rows, waiting, self.policy, lead=lead, now=now, txn=txn)
             await self._write(tx, rows, [successor], None, txn, now)
         return KeyChange(txn, self._now(), kid, successor)
 

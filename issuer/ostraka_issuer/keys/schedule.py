@@ -118,9 +118,13 @@ def _steps(rows: Rows, now: float, policy: KeyPolicy) -> Iterable[tuple[Step, fl
 
 def succession(rows: Rows, now: float, lead: int) -> int:
     """``nbf`` of a successor made now: after ``lead``, but not after the active key has fallen silent."""
+    return int(min(now + lead, _latest(rows, now))) + 1
+
+
+def _latest(rows: Rows, now: float) -> float:
+    """When a successor must take over at the latest: whoever signs until then falls silent."""
     active = _one(rows, "active")
-    latest = now if active is None else max(now, last_signing(active))
-    return int(min(now + lead, latest)) + 1
+    return now if active is None else max(now, last_signing(active))
 
 
 def pending(rows: Rows) -> TokenKeyRow | None:
@@ -128,9 +132,9 @@ def pending(rows: Rows) -> TokenKeyRow | None:
     return _one(rows, "pre-activation")
 
 
-def rescheduled(row: TokenKeyRow, policy: KeyPolicy, *, lead: int, now: float, txn: str) -> TokenKeyRow:
-    """A waiting successor that is to sign once it was published for ``lead``."""
-    nbf = int(max(now, row.created_at + lead)) + 1
+def rescheduled(rows: Rows, row: TokenKeyRow, policy: KeyPolicy, *, lead: int, now: float, txn: str) -> TokenKeyRow:
+    """A waiting successor that is to sign once it was published for ``lead``, or when the active key falls silent."""
+    nbf = int(max(now, min(row.created_at + lead, _latest(rows, now)))) + 1
     return replace(_changed(row, "pre-activation", now, txn), nbf=nbf, exp=nbf + policy.lifetime)
 
 

@@ -1,5 +1,6 @@
 """Why no broker can be used. aiokafka only says that it is so; the reason goes to its log."""
 
+import re
 import ssl
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -11,6 +12,9 @@ from ._aiokafka_bounds import BoundedConnection
 
 ANSWER_MS: Final = 2_000
 """How long each of the few steps of one attempt may take."""
+
+_NUMBER: Final = re.compile(r"^\[Error -?\d+\] ")
+"""aiokafka puts the number of the broker's answer first."""
 
 ADDRESSES_MAX: Final = 3
 """So many addresses are asked; if they disagree, more of them would not help either."""
@@ -42,7 +46,7 @@ async def why_refused(bootstrap: str | Sequence[str], security: Mapping[str, Any
 
 def name_of(error: BaseException) -> str:
     """An error's kind and its words. aiokafka's name themselves in their words; others do not."""
-    kind, text = type(error).__name__, str(error)
+    kind, text = type(error).__name__, _NUMBER.sub("", str(error))
     return text if text.startswith(kind) else f"{kind}: {text}" if text else kind
 
 

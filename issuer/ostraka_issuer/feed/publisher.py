@@ -19,13 +19,11 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
-    KafkaConnectionError,
     KafkaError,
     TopicAuthorizationFailedError,
 )
 
 from ostraka_consumers.sources._aiokafka import safe_start, safe_stop
-from ostraka_consumers.sources._refusal import name_of, why_refused
 from ostraka_consumers.uninterrupted import is_cancelled
 from ostraka_schemas.limits import RECORD_MAX_BYTES
 from ostraka_schemas.records import Position
@@ -44,6 +42,7 @@ from .patience import new_backoff
 from .roots import Voices
 from .selfcheck import Findings, Landmark, find_again, read_topic
 from .topic import ensure_topic
+from .words import explain
 
 logger = logging.getLogger(__name__)
 
@@ -138,7 +137,7 @@ class Publisher:
                     raise
                 self._interrupted("the Kafka client gave up")
             except Exception as error:  # noqa: BLE001 - the library also leaks KeyError, AssertionError and others
-                self._interrupted(await self._explain(error), unexpected=error)
+                self._interrupted(await explain(error, self._settings), unexpected=error)
             await asyncio.sleep(self._backoff.pause())
 
     def _interrupted(self, reason: str, unexpected: Exception | None = None) -> None:
@@ -150,16 +149,6 @@ class Publisher:
         if isinstance(unexpected, _FOR_AN_OPERATOR):
             # Stays, whatever happens to the broker, until something is published: nobody has mended it before.
             self.stopped = reason
-
-    async def _explain(self, error: Exception) -> str:
-        if isinstance(error, TopicMismatch):
-            return str(error)
-        if isinstance(error, KafkaConnectionError):
-            refused = await why_refused(self._settings.kafka, self._settings.kafka_options())
-            return refused or f"the connection failed: {name_of(error)}"
-        if isinstance(error, (TopicAuthorizationFailedError, ClusterAuthorizationFailedError)):
-            return f"the broker does not let the issuer do it (ACL): {name_of(error)}"
-        return name_of(error)
 
     async def _session(self) -> None:
         await ensure_topic(self._settings)

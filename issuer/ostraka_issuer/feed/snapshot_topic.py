@@ -33,6 +33,7 @@ from .kafka import make_producer
 from .patience import new_backoff
 from .snapshot import Snapshot
 from .topic import ensure_topic, snapshots_topic
+from .words import explain
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ class SnapshotPublisher:
                     raise
                 await self._interrupted("the Kafka client gave up")
             except Exception as error:  # noqa: BLE001 - the library also leaks KeyError, AssertionError and others
-                await self._interrupted(f"{type(error).__name__}: {error}", unexpected=error)
+                await self._interrupted(await explain(error, self._settings), unexpected=error)
             else:
                 self._backoff.reset()
                 self.doing = "published"

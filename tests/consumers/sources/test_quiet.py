@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 
 from ostraka_consumers import Verifier
 from ostraka_consumers.sources import KafkaSource
@@ -83,6 +83,7 @@ async def test_an_outage_is_two_lines_however_long_it_lasts(
     [
         (KafkaConnectionError("no answer"), "KafkaConnectionError: no answer"),
         (KafkaConnectionError(), "KafkaConnectionError"),
+        (TopicAuthorizationFailedError("feed"), "TopicAuthorizationFailedError: feed"),
         (KeyError("x"), "KeyError: 'x'"),
         (ValueError(), "ValueError"),
     ],

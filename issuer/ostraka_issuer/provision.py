@@ -6,6 +6,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import Connection, delete
+
 from ostraka_consumers.anchor import TrustAnchor
 from ostraka_consumers.clock import Clock, SystemClock
 from ostraka_schemas.events import RootPublished
@@ -28,7 +30,9 @@ from .settings import IssuerSettings
 from .store import migrate, open_store
 from .store.intents import add_intent
 from .store.keys import insert_key, key_set
-from .store.roots import insert_root
+from .store.opening import in_database
+from .store.roots import insert_root, read_roots
+from .store.tables import CLIENTS, INTENTS, PRIVATE_KEYS, ROOT_DOCUMENTS, TOKEN_KEYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,8 @@ async def create_home(
         root_key: the file that R is written to, to be taken away; ``None`` keeps it beside the others, sealed.
 
     Raises:
-        HomeError: something is there already, or it cannot be written. What was begun is removed.
+        HomeError: something is there already, in the home or the database, or it cannot be written. What was begun is
+            removed.
         KeyStoreError, StoreUnavailable
     """
     home = Home(settings.home)
@@ -68,10 +73,14 @@ async def create_home(
         vault = await asyncio.to_thread(make_vault, settings, random_bytes=random_bytes)
         await asyncio.to_thread(KeyDirectory(home.keys, vault).create)
         await _write_database(settings, vault, made, now, random_bytes)
-        # Last: whatever fails before, no root key is left somewhere.
-        await asyncio.to_thread(_write_root_key, home, vault, made, root_key)
-        anchor = TrustAnchor(settings.issuer, (made.root.kid,))
-        await asyncio.to_thread(write_file, home.anchor, anchor.to_json() + b"\n", mode=0o644)
+        try:
+            # Last: whatever fails before, no root key is left somewhere.
+            await asyncio.to_thread(_write_root_key, home, vault, made, root_key)
+            anchor = TrustAnchor(settings.issuer, (made.root.kid,))
+            await asyncio.to_thread(write_file, home.anchor, anchor.to_json() + b"\n", mode=0o644)
+        except BaseException:
+            await asyncio.to_thread(in_database, settings, _take_back)
+            raise
     except BaseException:
         await asyncio.to_thread(_abandon, home.path)
         raise
@@ -134,6 +143,12 @@ def _make_keys(settings: IssuerSettings, now: int) -> _Keys:
     return _Keys(sign_root(document, [root]), root, feed, token)
 
 
+def _take_back(connection: Connection) -> None:
+    # It held no issuer when we began, so all of these rows are ours.
+    for table in (ROOT_DOCUMENTS, INTENTS, TOKEN_KEYS, CLIENTS, PRIVATE_KEYS):
+        connection.execute(delete(table))
+
+
 async def _write_database(
     settings: IssuerSettings, vault: Vault, made: _Keys, now: float, random_bytes: RandomBytes
 ) -> None:
@@ -146,6 +161,8 @@ async def _write_database(
     try:
         keys = open_key_store(settings, vault, store)
         async with store.write() as tx:
+            if await read_roots(tx):
+                raise HomeError("the database holds an issuer already; take another one, or empty it first")
             await keys.save(KeyUse.FEED, made.feed, tx)
             await keys.save(KeyUse.TOKEN, made.token, tx)
             # The root document opens the feed: it names the key that signs every record, this one included.

@@ -13,8 +13,9 @@ import yaml
 from ostraka_issuer.settings import IssuerSettings
 from tests.deploy import compose
 from tests.kafka.jars import kafka_version
+from tests.postgres.container import IMAGE as POSTGRES_IMAGE
 
-PINNED = re.compile(r"^[^:@]+:\d+\.\d+\.\d+[^:]*$")
+PINNED = re.compile(r"^[^:@]+:\d+\.\d+(\.\d+)?[^:]*$")
 OWN_VARIABLES = {"OSTRAKA_ANCHOR"}
 """Read by the example services, not by the issuer."""
 
@@ -37,7 +38,7 @@ def test_a_checker_reads_it() -> None:
 
 
 def test_it_holds_the_whole_system() -> None:
-    assert {"kafka", "issuer", "orders-handler", "orders-api"} <= set(compose.services())
+    assert {"kafka", "postgres", "issuer", "orders-handler", "orders-api"} <= set(compose.services())
 
 
 @pytest.mark.parametrize("name", compose.services())
@@ -58,6 +59,10 @@ def test_base_images_and_uv_are_pinned() -> None:
 
 def test_kafka_is_the_version_that_the_tests_run_on() -> None:
     assert compose.services()["kafka"]["image"] == f"apache/kafka:{kafka_version()}"
+
+
+def test_postgres_is_the_version_that_the_tests_run_on_in_a_container() -> None:
+    assert compose.services()["postgres"]["image"] == POSTGRES_IMAGE
 
 
 def test_the_image_does_not_run_as_root() -> None:

@@ -45,7 +45,9 @@ async def answers(url: str, log: Path) -> None:
     raise AssertionError(f"{url} did not answer:\n{log.read_text()[-3_000:]}")
 
 
-async def test_from_the_first_start_to_a_refused_order_without_docker(own_kafka: OwnKafka, tmp_path: Path) -> None:
+async def test_from_the_first_start_to_a_refused_order_without_docker(
+    own_kafka: OwnKafka, empty_postgres: str, tmp_path: Path
+) -> None:
     broker = await own_kafka()
     for topic in ("orders", "orders.rejected"):
         await create_topic(broker.bootstrap, topic)
@@ -54,6 +56,7 @@ async def test_from_the_first_start_to_a_refused_order_without_docker(own_kafka:
     issuer = {
         **kafka,
         "OSTRAKA_HOME": str(tmp_path / "home"),
+        "OSTRAKA_DATABASE": empty_postgres,
         "OSTRAKA_ISSUER": f"http://127.0.0.1:{issuer_port}",
         "OSTRAKA_HTTP_HOST": "127.0.0.1",
         "OSTRAKA_HTTP_PORT": str(issuer_port),

@@ -24,6 +24,7 @@ def test_no_commands_outside_of_tested_pages() -> None:
     tested = {
         "README.md",
         "CONTRIBUTING.md",
+        "docs/how-to/postgresql.md",
         "docs/how-to/root-documents.md",
         "docs/how-to/two-replicas.md",
         "docs/tutorial/first-steps.md",

@@ -118,8 +118,10 @@ async def test_an_empty_directory_will_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("step", ["_make_keys", "_write_root_key", "_write_database", "write_file"])
-async def test_what_was_begun_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
-    settings = new_settings(tmp_path)
+async def test_what_was_begun_is_removed(
+    tmp_path: Path, store_url: str | None, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    settings = new_settings(tmp_path, database=store_url)
 
     def fails(*_args: object, **_values: object) -> None:
         raise HomeError("no space left")
@@ -130,6 +132,16 @@ async def test_what_was_begun_is_removed(tmp_path: Path, monkeypatch: pytest.Mon
             await create_home(settings)
     assert list(settings.home.iterdir()) == []
     await create_home(settings)
+
+
+async def test_a_database_holds_one_issuer(tmp_path: Path, postgres_url: str) -> None:
+    first = new_settings(tmp_path, database=postgres_url)
+    await create_home(first)
+    with pytest.raises(HomeError, match="holds an issuer already"):
+        await create_home(new_settings(tmp_path / "other", database=postgres_url))
+    assert list((tmp_path / "other" / "home").iterdir()) == []
+    async with open_issuer(first):
+        pass
 
 
 async def test_a_place_that_cannot_be_written(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from ostraka_issuer.desk.ports import LOCALHOST, find_free_port
 from tests.postgres.admin import wait_until_ready
 from tests.postgres.errors import PostgresError
 
-IMAGE = "postgres:17"
+IMAGE = "postgres:17.6"
 START_SECONDS = 120.0
 
 _PORT = 5432

@@ -25,7 +25,7 @@ STOP_SECONDS = 15.0
 INIT_SECONDS = 60.0
 PORT_ATTEMPTS = 3
 
-USER = "ostraka"
+USER = "tests"
 _DEBIAN = Path("/usr/lib/postgresql")
 _PORT_TAKEN = "Address already in use"
 

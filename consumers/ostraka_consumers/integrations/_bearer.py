@@ -4,9 +4,11 @@ import math
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from ostraka_consumers.errors import ConfigurationError, VerificationError
+from ostraka_consumers.errors import ConfigurationError, Malformed, VerificationError
 from ostraka_consumers.requirements import Requirement, all_of
 from ostraka_consumers.verifier import Grace
+
+_SCHEME: Final = "bearer"
 
 
 class NoToken(VerificationError):
@@ -44,6 +46,22 @@ def checked_freshness(max_staleness: float, grace: Grace | None) -> Freshness:
     if grace not in (None, "until_exp"):
         raise ConfigurationError(f'{grace!r} is no grace: write grace="until_exp", or leave it out')
     return Freshness(max_staleness, grace)
+
+
+def bearer_of(values: Sequence[str]) -> str:
+    """The token of a request with these ``Authorization`` headers: one, ``Bearer`` and a token (RFC 6750 §2.1).
+
+    Raises:
+        NoToken, Malformed
+    """
+    if not values:
+        raise NoToken("a bearer token is needed")
+    if len(values) > 1:
+        raise Malformed("more than one Authorization header")
+    scheme, _, token = values[0].partition(" ")
+    if scheme.lower() != _SCHEME:
+        raise NoToken("a bearer token is needed")
+    return token.strip(" ")
 
 
 def requirement_of(permissions: Sequence[str | Requirement]) -> Requirement:

@@ -6,12 +6,12 @@ from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
 from ostraka_consumers import limits
-from ostraka_consumers.errors import Malformed, NotReady, Stale, VerificationError
+from ostraka_consumers.errors import NotReady, Stale, VerificationError
 from ostraka_consumers.grant import Grant
 from ostraka_consumers.requirements import Requirement
 from ostraka_consumers.verifier import Verifier
 
-from ._bearer import AS_EVER, Freshness, NoToken
+from ._bearer import AS_EVER, Freshness, bearer_of
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -23,9 +23,8 @@ MEDIA_TYPE: Final = "application/problem+json"
 LIVE: Final = "ostraka.live"
 """Where a scope carries what ends its connection with its grant."""
 
-_SCHEME: Final = "bearer"
 _POLICY_VIOLATION: Final = 1008
-_TRY_AGAIN_LATER: Final = 1013
+TRY_AGAIN_LATER: Final = 1013
 
 
 class Gate(NamedTuple):
@@ -41,7 +40,7 @@ class Gate(NamedTuple):
             VerificationError
         """
         max_staleness, grace = self.freshness
-        grant = verifier.verify(bearer_token(scope["headers"]), max_staleness=max_staleness, grace=grace)
+        grant = verifier.verify(bearer_of(_authorizations(scope["headers"])), max_staleness=max_staleness, grace=grace)
         if self.requirement is not None:
             grant.require(self.requirement)
         live = scope.get(LIVE)
@@ -50,21 +49,8 @@ class Gate(NamedTuple):
         return grant
 
 
-def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    """The token of a request: the one header ``Authorization``, ``Bearer`` and a token (RFC 6750 §2.1).
-
-    Raises:
-        NoToken, Malformed
-    """
-    values = [value for name, value in headers if name.lower() == b"authorization"]
-    if not values:
-        raise NoToken("a bearer token is needed")
-    if len(values) > 1:
-        raise Malformed("more than one Authorization header")
-    scheme, _, token = values[0].decode("latin-1").partition(" ")
-    if scheme.lower() != _SCHEME:
-        raise NoToken("a bearer token is needed")
-    return token.strip(" ")
+def _authorizations(headers: Iterable[tuple[bytes, bytes]]) -> list[str]:
+    return [value.decode("latin-1") for name, value in headers if name.lower() == b"authorization"]
 
 
 def problem_headers(error: VerificationError) -> dict[str, str]:
@@ -88,6 +74,22 @@ def problem(error: VerificationError) -> dict[str, object]:
     }
 
 
+class Answer(NamedTuple):
+    """An HTTP answer that refuses."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def answer_to(error: VerificationError) -> Answer:
+    """What to answer to whoever is refused (RFC 6750 §3, RFC 9457). It does not repeat the token."""
+    body = json.dumps(problem(error)).encode()
+    return Answer(
+        error.status, {"Content-Type": MEDIA_TYPE, "Content-Length": str(len(body)), **problem_headers(error)}, body
+    )
+
+
 async def refuse(error: VerificationError, scope: Scope, send: Send) -> None:
     """Answer a request or handshake that was not answered yet; a WebSocket is closed if the server can do no better."""
     kind = "http.response"
@@ -96,11 +98,10 @@ async def refuse(error: VerificationError, scope: Scope, send: Send) -> None:
             await send(closing(error))
             return
         kind = "websocket.http.response"
-    body = json.dumps(problem(error)).encode()
-    fields = {"Content-Type": MEDIA_TYPE, "Content-Length": str(len(body)), **problem_headers(error)}
-    headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in fields.items()]
+    answer = answer_to(error)
+    headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in answer.headers.items()]
     await send({"type": f"{kind}.start", "status": error.status, "headers": headers})
-    await send({"type": f"{kind}.body", "body": body})
+    await send({"type": f"{kind}.body", "body": answer.body})
 
 
 def takes_an_answer(scope: Scope) -> bool:
@@ -110,5 +111,5 @@ def takes_an_answer(scope: Scope) -> bool:
 
 def closing(error: VerificationError) -> Message:
     """The message that closes a WebSocket for ``error``."""
-    code = _TRY_AGAIN_LATER if isinstance(error, NotReady | Stale) else _POLICY_VIOLATION
+    code = TRY_AGAIN_LATER if isinstance(error, NotReady | Stale) else _POLICY_VIOLATION
     return {"type": "websocket.close", "code": code, "reason": error.code}

@@ -61,6 +61,11 @@ def stub_headers(topic: str, partition: int, offset: int, value: bytes | None) -
     return [(ORIGINAL, f"{topic}/{partition}/{offset}".encode()), (SHA256, digest)]
 
 
+def stubs(key: bytes | None, headers: Headers, added: Headers) -> list[tuple[bytes | None, Headers]]:
+    """Keys and headers of stubs to be tried one after the other, each smaller than the one before."""
+    return [(key, [*headers, *added]), (key, added), (None, added)]
+
+
 def _is_harmless(name: str, value: bytes | None) -> bool:
     if value is None or name == REPLY_TO:
         return False

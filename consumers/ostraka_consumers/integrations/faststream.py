@@ -60,18 +60,21 @@ from ostraka_consumers.errors import (
 )
 from ostraka_consumers.grant import Grant
 from ostraka_consumers.requirements import Requirement
+from ostraka_consumers.sources._refusal import name_of
 from ostraka_consumers.verifier import Grace, Verifier
 from ostraka_schemas.topics import REJECTED_SUFFIX
 
 from ._bearer import Freshness, checked_freshness, requirement_of, requirement_or_none
-from ._messages import Headers, bearer_token, harmless, rejection_headers
+from ._message_gate import MessageGate
+from ._messages import Headers, harmless, rejection_headers
+from ._rejected import reject
 
 try:
     from aiokafka import ConsumerRecord
     from faststream import BaseMiddleware, ContextRepo, StreamMessage
     from faststream.exceptions import IgnoredException
 
-    from ._kafka import TOO_LARGE, mark_done, take_again, write_copy, write_stub
+    from ._kafka import mark_done, take_again, writer
 except ImportError as error:
     raise ImportError('FastStream is missing: pip install "ostraka-consumers[faststream]"') from error
 
@@ -155,9 +158,8 @@ class OstrakaMiddleware:
         jitter: Callable[[float], float] = lambda most: random.uniform(0, most),  # noqa: S311 - no secret
     ) -> None:
         self.verifier: Final = verifier
-        self.requirement: Final = requirement_or_none(require)
         self.rejected_topic: Final = rejected_topic
-        self.freshness: Final = checked_freshness(max_staleness, grace)
+        self._gate: Final = MessageGate(verifier, requirement_or_none(require), checked_freshness(max_staleness, grace))
         self.patience: Final = patience
         self.jitter: Final = jitter
 
@@ -165,36 +167,24 @@ class OstrakaMiddleware:
         """Called by FastStream for each message."""
         return _MessageMiddleware(self, msg, context)
 
-    def decide(self, headers: Headers, freshness: Freshness | None = None) -> Grant:
+    def decide(self, headers: Headers) -> Grant:
         """The grant of a message with these headers.
+
+        Raises:
+            VerificationError
+        """
+        return self._gate.decide(headers)
+
+    async def decide_patiently(self, headers: Headers, freshness: Freshness | None = None) -> Grant:
+        """The same, but wait while the verifier cannot decide.
 
         Args:
             freshness: how much staleness is borne; the middleware's own if left out.
 
         Raises:
-            VerificationError
-        """
-        max_staleness, grace = freshness or self.freshness
-        grant = self.verifier.verify(bearer_token(headers), max_staleness=max_staleness, grace=grace)
-        if self.requirement is not None:
-            grant.require(self.requirement)
-        return grant
-
-    async def decide_patiently(self, headers: Headers, freshness: Freshness | None = None) -> Grant:
-        """The same, but wait while the verifier cannot decide.
-
-        Raises:
             VerificationError: ``NotReady`` and ``Stale`` only after ``patience``.
         """
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self.patience
-        while True:
-            try:
-                return self.decide(headers, freshness)
-            except (NotReady, Stale):
-                if loop.time() >= deadline:
-                    raise
-                await asyncio.sleep(limits.MESSAGE_LOOK)
+        return await self._gate.decide_patiently(headers, self.patience, freshness)
 
 
 class _NotHandled(IgnoredException):
@@ -289,7 +279,7 @@ class _MessageMiddleware(BaseMiddleware[Any, Any]):
         except ConfigurationError as failure:
             return await self._unusable(msg, str(failure))
         except Exception as failure:  # noqa: BLE001 - whatever it is, there is no copy
-            return await self._put_off(msg, f"cannot write to {topic}: {type(failure).__name__}: {failure}")
+            return await self._put_off(msg, f"cannot write to {topic}: {name_of(failure)}")
         _log.info("refused %s[%d] at offset %d: %s", record.topic, record.partition, record.offset, error.code)
         await mark_done(msg)
         return _NotHandled()
@@ -301,16 +291,7 @@ class _MessageMiddleware(BaseMiddleware[Any, Any]):
             ConfigurationError, Exception: not written, and another attempt may succeed.
         """
         added = rejection_headers(error.code, self._owner.verifier.clock.now().wall)
-        where = f"{record.topic}[{record.partition}] at offset {record.offset}"
-        try:
-            await write_copy(self.context, topic, record, self._headers, added)
-        except TOO_LARGE:
-            try:
-                await write_stub(self.context, topic, record, self._headers, added)
-            except TOO_LARGE as failure:
-                _log.error("refused %s, but %s takes not even a stub: %s", where, topic, type(failure).__name__)
-            else:
-                _log.warning("refused %s, but it is too large for %s: a stub was written there", where, topic)
+        await reject(writer(self.context), record, self._headers, topic, added, _log)
 
     async def _put_off(self, msg: StreamMessage[Any], reason: str) -> Exception:
         _log.warning("a message will be taken again: %s", reason)

@@ -52,12 +52,15 @@ class ApiClient:
     Args:
         url: where it listens, such as ``http://127.0.0.1:8400``.
         timeout: seconds for one answer.
+        transport: how it gets there, if not over the network.
     """
 
-    def __init__(self, url: str, *, timeout: float = REQUEST_SECONDS) -> None:
+    def __init__(
+        self, url: str, *, timeout: float = REQUEST_SECONDS, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
         self.url: Final = url.rstrip("/")
         # The environment's proxies are not asked: tokens go where the url says and nowhere else.
-        self._http = httpx.AsyncClient(base_url=self.url, timeout=timeout, trust_env=False)
+        self._http = httpx.AsyncClient(base_url=self.url, timeout=timeout, trust_env=False, transport=transport)
 
     async def __aenter__(self) -> Self:
         return self
@@ -125,6 +128,27 @@ class ApiClient:
         path = f"/admin/keys/{kid}/compromise"
         return _announced(await self._call("POST", path, access_token, json={"reason": reason}))
 
+    async def admin(
+        self,
+        access_token: str | None,
+        method: str,
+        path: str,
+        *,
+        json: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Ask at a door of ``/admin``.
+
+        Args:
+            path: what comes after ``/admin/``; ids in it are quoted.
+            params: of the query; those that are ``None`` are left out.
+
+        Raises:
+            IssuerUnreachable, IssuerRefused.
+        """
+        asked = {name: value for name, value in (params or {}).items() if value is not None}
+        return await self._call(method, f"/admin/{path}", access_token, json=json, params=asked)
+
     async def is_ready(self) -> bool:
         """Whether it answers and says that it is ready. Never raises."""
         try:
@@ -141,10 +165,13 @@ class ApiClient:
         *,
         json: Mapping[str, Any] | None = None,
         data: Mapping[str, str] | None = None,
+        params: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         headers = {} if access_token is None else {"Authorization": f"Bearer {access_token}"}
         try:
-            answer = await self._http.request(method, path, json=json, data=data, headers=headers)
+            answer = await self._http.request(
+                method, path, json=json, data=data, params=params or None, headers=headers
+            )
         except httpx.TimeoutException as error:
             raise IssuerUnreachable(f"the issuer at {self.url} did not answer in time") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:

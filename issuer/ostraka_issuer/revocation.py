@@ -34,7 +34,7 @@ from .ending import end_sessions, revoke_session
 from .errors import BadRequest, NotFound
 from .failpoints import hit
 from .identifiers import RandomBytes
-from .store import Store
+from .store import Store, locks
 from .store.tables import CLIENTS, SESSIONS
 
 __all__ = ["Revocations", "Revoked", "end_sessions", "revoke_session"]
@@ -45,7 +45,7 @@ class Revoked:
     """A committed revocation.
 
     Attributes:
-        txn: names it on the feed.
+        txn: names it on the feed; of several records, the last.
         committed_at: seconds since the epoch.
         sessions: how many sessions it ended.
         grants: how many grants to users, roles and clients it took away.
@@ -174,8 +174,8 @@ class Revocations:
         if not is_permission(permission):
             raise BadRequest("a permission is resource:action, each of A-Z a-z 0-9 . _ - or a single *")
         async with self._revocation(by, reason) as change:
-            grants = await withdraw_everywhere(change, permission)
             await change.announce(permissions_gone(change.cause, [permission]))
+            grants = await withdraw_everywhere(change, permission)
             await change.record("revoke.permission", permission, {"grants": grants})
         return _revoked(change, grants)
 
@@ -186,6 +186,7 @@ class Revocations:
             BadRequest, StoreUnavailable
         """
         async with self._revocation(by, reason) as change:
+            await locks.exclude_everyone(change.tx)
             await _end(change, true())
             await _tell(change, Uri(uri=self._issuer), IssuerCutoff(reason_admin=_why(change)))
             await change.record("revoke.all", None)

@@ -126,7 +126,7 @@ def test_users_are_made_and_granted_in_the_home(desk: Desk) -> None:
     granted = desk("users", "grant", "alice", "-p", "reports:read", "--json")
     assert granted.document["permissions"] == ["orders:*", "reports:read"]
     (listed,) = desk("users", "list", "--json").document["users"]
-    assert listed == granted.document
+    assert listed.items() <= granted.document.items()
 
 
 def test_without_an_issuer_it_says_so(desk: Desk) -> None:

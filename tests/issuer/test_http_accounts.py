@@ -222,6 +222,11 @@ async def test_the_audit_trail_says_who_did_what(office: Office) -> None:
     root, alice = await of_user(office, "root"), await of_user(office, "alice")
     changed = await office.applied("PATCH", f"users/{alice['id']}", json={"withdraw": ["orders:read"], "reason": "why"})
     await office.applied("POST", "revocations", json={"kind": "token", "jti": "some-jti"})
+    listed = (await office("GET", "revocations"))["revocations"]
+    assert [(each["kind"], each["target"], each["reason"]) for each in listed] == [
+        ("token", "some-jti", None),
+        ("permissions", alice["id"], "why"),
+    ]
     entries = (await office("GET", "audit"))["entries"]
     newest, before = entries[:2]
     assert (newest["action"], newest["target"], newest["actor"]) == ("revoke.token", "some-jti", root["id"])

@@ -56,6 +56,24 @@ def reason(text: str) -> str:
     return text
 
 
+def optional_reason(text: str | None) -> str | None:
+    """Why something is done, or nothing.
+
+    Raises:
+        typer.BadParameter: it says nothing, or too much.
+    """
+    return None if text is None else reason(text)
+
+
+def permissions(texts: list[str]) -> list[str]:
+    """Permissions or patterns.
+
+    Raises:
+        typer.BadParameter: one is neither.
+    """
+    return [permission(text) for text in texts]
+
+
 def permission(text: str) -> str:
     """A permission or a pattern.
 

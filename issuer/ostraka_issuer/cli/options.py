@@ -44,6 +44,21 @@ Reason = Annotated[
     str, typer.Option("--reason", callback=checks.reason, help="Why, for the record. Verifiers see it too.")
 ]
 
+MaybeReason = Annotated[
+    str | None,
+    typer.Option("--reason", callback=checks.optional_reason, help="Why, for the record. Verifiers see it too."),
+]
+
+Permissions = Annotated[
+    list[str],
+    typer.Option(
+        "--permission",
+        "-p",
+        callback=checks.permissions,
+        help="resource:action, either side may be *; repeat for more.",
+    ),
+]
+
 PasswordFromStdin = Annotated[
     bool, typer.Option("--password-stdin", help="Read the password from the first line of standard input.")
 ]

@@ -17,6 +17,7 @@ from ostraka_schemas.limits import TOKEN_MAX_BYTES
 
 from . import checks
 from .announced import document_of, end, progress_of
+from .changes import counted
 from .dashes import TakesId
 from .exits import Exit
 from .guard import CommandError, guarded
@@ -174,15 +175,11 @@ def _sentence(done: Announced, name: str, kind: str) -> Text:
     text = Text.assemble(("cut off: ", "bold"), name)
     ended, removed = done.rest.get("sessions_ended"), done.rest.get("grants_removed")
     if ended:
-        text.append(f"; {_counted(ended, 'session')} ended")
+        text.append(f"; {counted(ended, 'session')} ended")
     if kind == "permission":
-        text.append(f"; {_counted(removed, 'grant')} taken away" if removed else "; nobody held it")
+        text.append(f"; {counted(removed, 'grant')} taken away" if removed else "; nobody held it")
     text.append(f"\n{progress_of(done)}; transaction {done.txn}")
     return text
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}{'s' if number != 1 else ''}"
 
 
 def _token_named(given: str) -> dict[str, Any]:

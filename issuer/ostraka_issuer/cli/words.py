@@ -34,7 +34,11 @@ WORDS: Final = {
         "init", "init", "Make a new issuer: keys, root document, trust anchor and database, in an empty directory."
     ),
     "serve": Word("serve", "serve", "Run the issuer: HTTP and the feed."),
-    "users": Word("users", "app", "Accounts of the issuer in this home."),
+    "users": Word("users", "app", "People: who they are, what they may do, and their end."),
+    "roles": Word("roles", "app", "Permissions under a name, for users to have together."),
+    "clients": Word("clients", "app", "The programs that ask for tokens, their secrets and keys."),
+    "sessions": Word("sessions", "app", "Who is logged in."),
+    "audit": Word("audit", "audit", "Show who changed what, newest first."),
     "login": Word(
         "login",
         "login",

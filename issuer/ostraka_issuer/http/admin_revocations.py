@@ -16,6 +16,7 @@ from ostraka_schemas.events import (
     PermissionRevoked,
     RootPublished,
     SessionRevoked,
+    TokenClaimsChange,
     TokenRevoked,
 )
 from ostraka_schemas.limits import ID_MAX_CHARS
@@ -120,6 +121,8 @@ def _about(intent: Intent) -> tuple[str, str | None]:
             return "all", None
         case SessionRevoked.uri:
             return _cut_off(subject)
+        case TokenClaimsChange.uri:
+            return "permissions", subject["sub"]
     return intent.event_uri, None
 
 

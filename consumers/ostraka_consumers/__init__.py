@@ -13,12 +13,14 @@ from .errors import (
     Revoked,
     SourceError,
     Stale,
+    TooManyGrants,
     UnknownKey,
     VerificationError,
     WrongAudience,
     WrongIssuer,
 )
 from .grant import Grant
+from .live import Ending
 from .requirements import Requirement, all_of, any_of
 from .status import Status
 from .trust.freshness import Freshness
@@ -27,6 +29,7 @@ from .verifier import Verifier
 __all__ = [
     "BadSignature",
     "ConfigurationError",
+    "Ending",
     "Expired",
     "Freshness",
     "Grant",
@@ -40,6 +43,7 @@ __all__ = [
     "SourceError",
     "Stale",
     "Status",
+    "TooManyGrants",
     "TrustAnchor",
     "UnknownKey",
     "VerificationError",

@@ -15,7 +15,8 @@
         ├── Revoked              401  cut off or on the deny list
         ├── PermissionDenied     403  a good token, but not for this
         ├── Stale                503  the verifier has been without news for too long to vouch for anything
-        └── NotReady             503  the verifier has not caught up with the feed yet
+        ├── NotReady             503  the verifier has not caught up with the feed yet
+        └── TooManyGrants        503  no more grants can be watched
 
 Each carries a machine ``code``, an HTTP ``status`` and the value of a ``WWW-Authenticate`` header (RFC 6750 §3). No
 message repeats the token.
@@ -133,5 +134,13 @@ class NotReady(VerificationError):
     """The verifier has not reached the head of the feed yet; no token can be accepted."""
 
     code = "not_ready"
+    status = 503
+    error = None
+
+
+class TooManyGrants(VerificationError):
+    """The token is good, but no more grants can be watched at once."""
+
+    code = "too_many_grants"
     status = 503
     error = None

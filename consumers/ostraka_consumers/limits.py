@@ -73,6 +73,20 @@ SNAPSHOT_AFTER: Final = 2.0
 GRACE_LOG_EVERY: Final = 10.0
 """Between two lines in the log about tokens accepted by grace; the counter counts each."""
 
+# --- live grants -----------------------------------------------------------------------------------------------------
+
+LIVE_GRANTS_MAX: Final = 250_000
+"""Grants that are watched at once, some 1 kB each. More connections than that no process holds."""
+
+LIVE_SLICE: Final = 500
+"""Grants looked at before other tasks get their turn: some 2 ms."""
+
+LIVE_LOOK_MAX: Final = 1.0
+"""Longest sleep of the one timer while a grant is watched: a clock that is set forward is noticed as soon."""
+
+LIVE_LOOK_MIN: Final = 0.005
+"""Its shortest, since a moment that has just been reached may be rounded to just before."""
+
 # --- the Kafka source ------------------------------------------------------------------------------------------------
 
 SOURCE_SILENCE_MAX: Final = 3 * HEARTBEAT_INTERVAL
@@ -228,3 +242,9 @@ MESSAGE_LOOK: Final = 0.1
 
 MESSAGE_PAUSE_MAX: Final = 5.0
 """Longest pause before a message is taken again that could be neither handled nor refused."""
+
+MESSAGE_WRITE_MAX: Final = 30.0
+"""How long a copy of a refused message may take to be acknowledged, where the client sets no bound of its own."""
+
+THREAD_STOP_MAX: Final = 30.0
+"""How long a stop waits for the thread that follows the feed; its sources and its disk have shorter bounds."""

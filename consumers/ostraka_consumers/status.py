@@ -26,6 +26,7 @@ class Status:
             that were refused as ``token.<code>``.
         sources: how each source is.
         denied, cutoffs, narrowings, keys, remembered: how much is held in memory.
+        live: how many grants are watched.
         persisted: how the copy in the state directory is; ``None`` without one.
     """
 
@@ -43,6 +44,7 @@ class Status:
     narrowings: int
     keys: int
     remembered: int
+    live: int = 0
     persisted: StateStatus | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -62,5 +64,6 @@ class Status:
             "narrowings": self.narrowings,
             "keys": self.keys,
             "remembered": self.remembered,
+            "live": self.live,
             "persisted": None if self.persisted is None else self.persisted.to_dict(),
         }

@@ -23,6 +23,7 @@ from .errors import ConfigurationError, Malformed, NotReady, SourceError, Stale,
 from .grant import Grant
 from .intake import Intake
 from .limits import FOLLOW_STEADY, GRACE_LOG_EVERY, READY_TIMEOUT, REMEMBERED_TOKENS
+from .live import Watch
 from .memory import Memory
 from .persistence.keeper import Keeper
 from .sources._backoff import AfterBreaking, Backoff
@@ -44,6 +45,9 @@ _TOKEN_TYPES: Final = frozenset({str, bytes})
 _NEWS: Final = frozenset({Outcome.APPLIED, Outcome.HEARTBEAT, Outcome.SNAPSHOT})
 _JUMPS: Final = frozenset({Outcome.HEARTBEAT, Outcome.SNAPSHOT})
 """With these the state may have come to the head of a snapshot."""
+
+_AS_EVER: Final = math.inf
+"""Recognised as the same object: a comparison would cost a decision more."""
 
 Grace = Literal["until_exp"]
 
@@ -106,6 +110,7 @@ class Verifier:
         self._core = TrustCore(anchor, max_staleness=max_staleness, keep=keep)
         self._reader = TokenReader(anchor.issuer, audiences)
         self._memory: Memory[tuple[GenuineToken, Grant]] = Memory(remember)
+        self._watch = Watch(self._core, self._clock)
         self._sources = tuple(sources)
         self._intakes = {
             name: Intake(name, self._core, self._clock, take=self._take, withheld=self._withheld) for name in names
@@ -122,7 +127,7 @@ class Verifier:
 
     # --- the question ------------------------------------------------------------------------------------------------
 
-    def verify(self, token: str | bytes, *, max_staleness: float = math.inf, grace: Grace | None = None) -> Grant:
+    def verify(self, token: str | bytes, *, max_staleness: float = _AS_EVER, grace: Grace | None = None) -> Grant:
         """Decide on an access token (RFC 9068 §4, RFC 8725).
 
         Args:
@@ -153,7 +158,7 @@ class Verifier:
                 known = None
                 genuine = self._reader.read(token, core.keys)
                 core.note_position(genuine, core.now(self._clock.now()))
-                grant = Grant(core, genuine)
+                grant = Grant(core, genuine, self._watch)
             now = core.now(self._clock.now())
             core.check_times(genuine, now)
             core.check_revocation(genuine)
@@ -167,7 +172,9 @@ class Verifier:
         except VerificationError as refusal:
             self._refusals[f"token.{refusal.code}"] += 1
             raise
-        return grant
+        if max_staleness is _AS_EVER and grace is None:
+            return grant
+        return Grant(core, genuine, self._watch, max_staleness, grace)
 
     def _grant_grace(self, grace: Grace | None, stale: Stale) -> None:
         if grace != "until_exp" or self._core.doubted:
@@ -215,6 +222,7 @@ class Verifier:
         if self._keeper is not None:
             # No task runs yet, so nothing of it can make this verifier ready.
             self._core.resume(await self._keeper.open(self._intakes[STATE]))
+        self._watch.start()
         self._tasks = [
             asyncio.create_task(self._follow(source), name=f"ostraka source {source.name}") for source in self._sources
         ]
@@ -283,7 +291,7 @@ class Verifier:
         if starting is not None and starting is not asyncio.current_task():
             starting.cancel()
             await asyncio.wait({starting})
-        tasks, self._tasks = self._tasks, []
+        tasks, self._tasks = [*self._tasks, *self._watch.close()], []
         self._ready = False
         self._became_ready.clear()
         for task in tasks:
@@ -306,6 +314,7 @@ class Verifier:
         core = self._core
         before = core.alarms.copy()
         receipt = core.receive(raw, at)
+        self._watch.notice(receipt.applied, at)
         if not self._ready and receipt.outcome in _NEWS and self._tasks and core.why_not_ready(at) is None:
             self._ready = True
             self._became_ready.set()
@@ -331,6 +340,13 @@ class Verifier:
         self._core.alarms.add(Alarm.WITHHELD)
         _log.error("alarm %s: source %s speaks of records that it does not bring", Alarm.WITHHELD.value, source)
 
+    def look(self) -> None:
+        """Look at the clock now and end the watched grants whose time has passed.
+
+        It does so by itself, too. For clocks that were moved by hand.
+        """
+        self._watch.look()
+
     # --- what can be seen --------------------------------------------------------------------------------------------
 
     @property
@@ -347,6 +363,11 @@ class Verifier:
     def clock(self) -> Clock:
         """The clock it judges by."""
         return self._clock
+
+    @property
+    def live(self) -> int:
+        """How many grants are watched."""
+        return len(self._watch)
 
     @property
     def status(self) -> Status:
@@ -367,6 +388,7 @@ class Verifier:
             narrowings=0 if state is None else len(state.narrowings),
             keys=len(core.keys),
             remembered=len(self._memory),
+            live=len(self._watch),
             persisted=None if self._keeper is None else self._keeper.status,
         )
 

@@ -20,6 +20,7 @@ TREE = {
     "PermissionDenied": ("permission_denied", 403, "insufficient_scope"),
     "Stale": ("stale", 503, None),
     "NotReady": ("not_ready", 503, None),
+    "TooManyGrants": ("too_many_grants", 503, None),
 }
 
 
@@ -54,7 +55,7 @@ def test_the_wires_errors() -> None:
 
 def test_the_public_names() -> None:
     assert sorted(ostraka_consumers.__all__) == sorted(
-        {*TREE, "ConfigurationError", "Freshness", "Grant", "SourceError", "Status", "TrustAnchor"}
+        {*TREE, "ConfigurationError", "Ending", "Freshness", "Grant", "SourceError", "Status", "TrustAnchor"}
         | {"Requirement", "VerificationError", "Verifier", "all_of", "any_of"}
     )
     assert sorted(ostraka_schemas.__all__) == [

@@ -115,7 +115,7 @@ async def test_what_was_seen_before_is_remembered_and_still_asked_about(issuer: 
     assert verifier.status.remembered == 2
     issuer.clock.advance(14)
     verifier.deliver(issuer.heartbeat())
-    assert verifier.verify(token, max_staleness=0) is grant
+    assert verifier.verify(token, max_staleness=0).claims is grant.claims
     issuer.clock.advance(61)
     with pytest.raises(Stale):
         verifier.verify(token)
@@ -621,6 +621,7 @@ async def test_the_status_is_all_there_is_to_see(issuer: FakeIssuer, verifier: V
         "narrowings": 1,
         "keys": 1,
         "remembered": 1,
+        "live": 0,
         "persisted": None,
     }
     assert unready(issuer, ListSource([])).status.to_dict()["head"] is None

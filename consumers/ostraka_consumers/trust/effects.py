@@ -98,11 +98,11 @@ class TrustState:
                 for jti, exp in event.tokens:
                     self._deny(jti, exp, expires)
             case SessionRevoked():
-                self.cutoffs.add(_key_of(record.subject), moment, expires)
+                self.cutoffs.add(key_of(record.subject), moment, expires)
             case IssuerCutoff():
                 self.cutoffs.add(ISSUER, moment, expires)
             case TokenClaimsChange():
-                self.narrowings.keep_only(_key_of(record.subject), event.claims.permissions, moment, expires)
+                self.narrowings.keep_only(key_of(record.subject), event.claims.permissions, moment, expires)
             case PermissionRevoked():
                 self.narrowings.revoke(event.permission, moment, expires)
             case _:
@@ -174,7 +174,8 @@ def _issuer_of(subject: SubjectIdentifier) -> str | None:
             return None
 
 
-def _key_of(subject: SubjectIdentifier) -> Key:
+def key_of(subject: SubjectIdentifier) -> Key:
+    """Whom a cut-off or a claims change is about."""
     match subject:
         case IssSub(sub=sub):
             return Key("subject", sub)

@@ -102,9 +102,9 @@ class TokenReader:
             raise WrongIssuer(f"the token is not from {self._issuer}")
         if self._audiences.isdisjoint(claims.audiences):
             raise WrongAudience(f"the token is not meant for {' or '.join(sorted(self._audiences))}")
-        if not 0 < claims.exp - claims.iat <= trusted.max_token_lifetime:
+        if not _is_short(claims, trusted):
             raise Malformed(f"a token of this key lives at most {trusted.max_token_lifetime} s")
-        if claims.iat < trusted.nbf - CLOCK_TOLERANCE or claims.exp > trusted.exp:
+        if not _is_of_its_time(claims, trusted):
             raise UnknownKey("the key does not sign tokens of that time")
         return GenuineToken(claims, trusted, token_number(claims.jti), _minted(claims), _holders(claims))
 
@@ -123,6 +123,19 @@ def usable_key(trusted: TrustedKey | None) -> TrustedKey:
     if trusted.state == "compromised":
         raise KeyCompromised("the key that signed this token is compromised")
     return trusted
+
+
+def key_allows(claims: AccessTokenClaims, trusted: TrustedKey) -> bool:
+    """Whether the key signs tokens of that time and length."""
+    return _is_short(claims, trusted) and _is_of_its_time(claims, trusted)
+
+
+def _is_short(claims: AccessTokenClaims, trusted: TrustedKey) -> bool:
+    return 0 < claims.exp - claims.iat <= trusted.max_token_lifetime
+
+
+def _is_of_its_time(claims: AccessTokenClaims, trusted: TrustedKey) -> bool:
+    return claims.iat >= trusted.nbf - CLOCK_TOLERANCE and claims.exp <= trusted.exp
 
 
 def _as_bytes(token: str | bytes) -> bytes:

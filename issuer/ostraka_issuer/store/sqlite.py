@@ -5,10 +5,11 @@ when they begin (``BEGIN IMMEDIATE``): what a transaction read is still true whe
 queue in order; SQLite's own waiting, by polling, is left for other processes.
 
 A file that is removed stays writable for whoever has it open, and what is committed then is in no file that anybody
-will ever find. So each transaction looks whether the file is still there when it begins, and before it is committed.
+will ever find. So each transaction that may write looks whether the file is still there before it is committed.
 """
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
@@ -17,8 +18,9 @@ from typing import Final, TypeVar
 
 from sqlalchemy import Connection, Engine, StaticPool, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncTransaction, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry, NullPool
+from sqlalchemy.pool import NullPool
 
 from ostraka_consumers.uninterrupted import uninterrupted
 from ostraka_issuer.errors import StoreUnavailable
@@ -30,7 +32,8 @@ from .sqlite_changes import watch
 T = TypeVar("T")
 
 _WRITES: Final = "ostraka_writes"
-_FILE: Final = "ostraka_file"
+_IS_THERE: Final = "ostraka_file_is_there"
+_ASK_WHETHER_IT_IS_THERE: Final = f"SELECT {_IS_THERE}()"
 
 
 class SqliteStore(Store):
@@ -143,7 +146,7 @@ def prepare(engine: Engine) -> None:
     path = str(engine.url.database)
 
     @event.listens_for(engine, "connect")
-    def connected(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+    def connected(connection: DBAPIConnection, _record: object) -> None:
         # Python's sqlite3 would begin transactions by itself, too late and never for reads.
         connection.isolation_level = None
         cursor = connection.cursor()
@@ -151,18 +154,36 @@ def prepare(engine: Engine) -> None:
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute("PRAGMA synchronous = FULL")
         cursor.execute("PRAGMA foreign_keys = ON")
+        # As a function of the database it runs in the thread of the connection, where it may block.
+        connection.create_function(_IS_THERE, 0, _Watch(path).is_there)
+        cursor.execute(_ASK_WHETHER_IT_IS_THERE)
         cursor.close()
-        record.info[_FILE] = _identity(path)
 
     @event.listens_for(engine, "begin")
     def begun(connection: Connection) -> None:
         writes = connection.get_execution_options().get(_WRITES, False)
-        _see_that_it_is_there(path, connection)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     @event.listens_for(engine, "commit")
     def committing(connection: Connection) -> None:
-        _see_that_it_is_there(path, connection)
+        writes = connection.get_execution_options().get(_WRITES, False)
+        if writes and not connection.exec_driver_sql(_ASK_WHETHER_IT_IS_THERE).scalar():
+            gone = sqlite3.OperationalError("its file is no longer where it was; put it back, or start again")
+            raise OperationalError(_ASK_WHETHER_IT_IS_THERE, {}, gone)
+
+
+class _Watch:
+    """Whether the file at ``path`` is the one that was there at the first look."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._first: tuple[int, int] | None = None
+
+    def is_there(self) -> bool:
+        """Look. The first time it is."""
+        now = _identity(self._path)
+        self._first = self._first or now
+        return now is not None and now == self._first
 
 
 def _identity(path: str) -> tuple[int, int] | None:
@@ -171,8 +192,3 @@ def _identity(path: str) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _see_that_it_is_there(path: str, connection: Connection) -> None:
-    if _identity(path) != connection.info.get(_FILE):
-        raise StoreUnavailable("the database's file is no longer where it was opened; put it back, or start again")

@@ -19,7 +19,6 @@ from ostraka_issuer.settings import IssuerSettings, LogFormat, LogLevel, Role, l
 from . import checks
 from .guard import CommandError, guarded
 from .options import HOME_DEFAULT, HomePath
-from .output import standard_error
 
 logger = logging.getLogger(__name__)
 
@@ -115,9 +114,7 @@ async def _serve(settings: IssuerSettings, traces: Traces | None) -> None:
     with _listen(settings.http_host, settings.http_port) as listener:
         async with app.router.lifespan_context(app):
             end_in_order(server)
-            standard_error().print(
-                f"the issuer listens on http://{settings.http_host}:{settings.http_port}", markup=False
-            )
+            logger.info("the issuer listens on http://%s:%d", settings.http_host, settings.http_port)
             publishing = asyncio.create_task(_tell_when_it_publishes(app.state.issuer), name="ostraka feed publishing")
             try:
                 await server.serve(sockets=[listener])

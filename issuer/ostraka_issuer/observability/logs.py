@@ -29,6 +29,8 @@ _QUIET: Final = {
     # One line for each of our own requests, with the whole address.
     "httpx": logging.WARNING,
     "httpcore": logging.WARNING,
+    # At every start, of migrations that have nothing to do.
+    "alembic": logging.WARNING,
 }
 
 
@@ -74,11 +76,18 @@ def make_formatter(kind: LogFormat = "auto", *, terminal: bool = False) -> loggi
         ],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            _uncoloured,
             _bounded,
             *([structlog.processors.format_exc_info] if as_json else [_one_line]),
             renderer,
         ],
     )
+
+
+def _uncoloured(_logger: object, _method: str, event: _Event) -> _Event:
+    """uvicorn says everything twice, the second time for a terminal."""
+    event.pop("color_message", None)
+    return event
 
 
 def _bounded(_logger: object, _method: str, event: _Event) -> _Event:

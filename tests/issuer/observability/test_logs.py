@@ -16,7 +16,7 @@ from ostraka_issuer.observability.logs import configure_logging, make_formatter
 def logging_kept() -> Iterator[None]:
     """What ``configure_logging`` changes for the whole process is put back."""
     root = logging.getLogger()
-    names = ("aiokafka", "httpx", "httpcore")
+    names = ("aiokafka", "httpx", "httpcore", "alembic")
     levels = {name: logging.getLogger(name).level for name in names}
     handlers, level = root.handlers[:], root.level
     for handler in handlers:
@@ -85,6 +85,12 @@ def test_nobody_writes_a_line_of_his_own_or_steers_the_terminal(kind: Any) -> No
         assert not {"\x1b", "\x9b", "\u202e"} & set(text)
     else:
         assert "\x1b" not in text
+
+
+def test_what_uvicorn_says_for_terminals_is_left_out() -> None:
+    line = as_json(record("Started server process [%d]", 7, extra={"color_message": "Started [\x1b[36m%d\x1b[0m]"}))
+    assert line["event"] == "Started server process [7]"
+    assert "color_message" not in line
 
 
 def test_a_text_is_bounded() -> None:

@@ -13,9 +13,9 @@ DATABASE_CONNECTIONS: Final = 8
 DATABASE_WAIT: Final = 5.0
 """How long a transaction waits for its turn. Longer than any of ours takes, shorter than a client's patience."""
 
-DATABASE_IDLE: Final = 2.0
+DATABASE_IDLE: Final = 3.0
 """PostgreSQL takes back a transaction whose client has said nothing for this long: one that was stopped must not keep
-the feed's lock until a standby should have taken over."""
+the feed's lock for longer than the lease, or a user's row for longer than a revocation waits for it."""
 
 DATABASE_STATEMENT: Final = 8.0
 """The server ends a statement that takes longer; the largest of ours, a snapshot, is written in one second."""

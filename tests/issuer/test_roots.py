@@ -335,9 +335,11 @@ async def test_without_its_feed_key_it_does_not_start(tmp_path: Path) -> None:
             pass
 
 
-async def test_another_process_may_have_put_it_into_the_feed(desk: Desk, tmp_path: Path) -> None:
+async def test_another_process_may_have_put_it_into_the_feed(
+    desk: Desk, tmp_path: Path, store_url: str | None
+) -> None:
     """Two issuers on one home: the one that did not take the document signs by it all the same."""
-    async with open_desk(tmp_path) as other:
+    async with open_desk(tmp_path, database=store_url) as other:
         await publish_next(desk.issuer.settings, rotate=True)
         await asyncio.gather(in_force(desk, 2), in_force(other, 2))
         for one in (desk, other):
@@ -350,13 +352,13 @@ async def test_another_process_may_have_put_it_into_the_feed(desk: Desk, tmp_pat
         content_of(record, [new])
 
 
-async def test_a_database_of_before_gets_its_chain_from_its_intents(tmp_path: Path) -> None:
-    settings = new_settings(tmp_path)
+async def test_a_database_of_before_gets_its_chain_from_its_intents(tmp_path: Path, store_url: str | None) -> None:
+    settings = new_settings(tmp_path, database=store_url)
     await create_home(settings)
-    async with open_desk(tmp_path) as desk:
+    async with open_desk(tmp_path, database=store_url) as desk:
         raw = (await desk.issuer.feed.signed_roots())[0]
-    migrate(settings, "0001")
-    migrate(settings)
+    await asyncio.to_thread(migrate, settings, "0001")
+    await asyncio.to_thread(migrate, settings)
     (root,) = roots_in(settings)
     assert (root.version, root.raw, root.position) == (1, raw, Position(1, 1))
 

@@ -68,7 +68,7 @@ async def test_what_is_committed_is_on_the_disk(store: Store) -> None:
     settings = ("synchronous_commit", "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "jit")
     async with store.write() as tx:
         found = [(await tx.execute(text(f"SHOW {name}"))).scalar_one() for name in settings]
-    assert found == ["on", "8s", "5s", "2s", "off"]
+    assert found == ["on", "8s", "5s", "3s", "off"]
 
 
 async def test_a_reader_may_not_write(store: Store) -> None:

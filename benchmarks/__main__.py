@@ -1,4 +1,4 @@
-"""Run the measurements: ``./run bench [cutoff] [verify] [coldstart] [--json] [--revocations N] [--verifiers N]``."""
+"""Run the measurements: ``./run bench [verify] [live] [coldstart] [cutoff] [--json] [--revocations N] …``."""
 
 import argparse
 import sys
@@ -6,9 +6,9 @@ from typing import Final
 
 from rich.console import Console
 
-from benchmarks import coldstart, cutoff, verify
+from benchmarks import coldstart, cutoff, live, verify
 
-NAMES: Final = ("verify", "coldstart", "cutoff")
+NAMES: Final = ("verify", "live", "coldstart", "cutoff")
 
 
 def main(arguments: list[str]) -> int:
@@ -25,6 +25,8 @@ def main(arguments: list[str]) -> int:
     names = options.names or NAMES
     if "verify" in names:
         verify.run(console, as_json=options.json)
+    if "live" in names:
+        live.run(console, as_json=options.json)
     if "coldstart" in names:
         coldstart.run(console, as_json=options.json)
     if "cutoff" in names:

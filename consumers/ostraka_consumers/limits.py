@@ -76,10 +76,10 @@ GRACE_LOG_EVERY: Final = 10.0
 # --- live grants -----------------------------------------------------------------------------------------------------
 
 LIVE_GRANTS_MAX: Final = 250_000
-"""Grants that are watched at once, some 1 kB each. More connections than that no process holds."""
+"""Grants that are watched at once, some 2 kB each with the tasks that wait. More connections than that no process holds."""
 
-LIVE_SLICE: Final = 500
-"""Grants looked at before other tasks get their turn: some 2 ms."""
+LIVE_SLICE: Final = 200
+"""Grants looked at before other tasks get their turn: some 2 ms, with those whose end it is."""
 
 LIVE_LOOK_MAX: Final = 1.0
 """Longest sleep of the one timer while a grant is watched: a clock that is set forward is noticed as soon."""

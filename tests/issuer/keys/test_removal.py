@@ -1,6 +1,7 @@
 """Keys go to the other store, or under another secret, and the issuer goes on with them."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from tests.issuer.front import open_desk
 from tests.issuer.world import new_settings
 
 
-async def used(path: Path, store_url: str | None, **values: str) -> IssuerSettings:
+async def used(path: Path, store_url: str | None, **values: Any) -> IssuerSettings:
     """A home that has worked."""
     async with open_desk(path, database=store_url, **values) as desk:
         await desk.login("alice")
@@ -24,7 +25,7 @@ async def used(path: Path, store_url: str | None, **values: str) -> IssuerSettin
     return new_settings(path, database=store_url, **values)
 
 
-async def works(path: Path, store_url: str | None, **values: str) -> bool:
+async def works(path: Path, store_url: str | None, **values: Any) -> bool:
     async with open_desk(path, database=store_url, **values) as desk:
         return bool((await desk.login("alice"))["access_token"])
 

@@ -45,7 +45,7 @@ class Gate(NamedTuple):
             grant.require(self.requirement)
         live = scope.get(LIVE)
         if live is not None:
-            live.watch(grant)
+            live.watch(grant, self.requirement)
         return grant
 
 

@@ -11,16 +11,21 @@ from ostraka_consumers.errors import ConfigurationError, VerificationError
 from ostraka_consumers.verifier import Verifier
 
 from ._http import MEDIA_TYPE, closing, problem, problem_headers, takes_an_answer
+from ._live import LiveMiddleware
 
 
 def install(app: Starlette, verifier: Verifier | None = None) -> None:
-    """Let ``app`` answer refusals, and decide with ``verifier``.
+    """Let ``app`` answer refusals, decide with ``verifier``, and end what outlives its grant.
 
     Args:
         verifier: may be left out if ``app.state.verifier`` is set by the lifespan.
+
+    Raises:
+        RuntimeError: the application is running already.
     """
     if verifier is not None:
         app.state.verifier = verifier
+    app.add_middleware(LiveMiddleware)
     # One handler for both kinds of connection, for which Starlette has no type.
     app.add_exception_handler(VerificationError, cast("Any", _answer))
 

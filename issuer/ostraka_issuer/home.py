@@ -2,8 +2,8 @@
 
 anchor.json   what verifiers are deployed with: issuer and root thumbprints
 ostraka.db    accounts, sessions, intents, the feed, the chain of root documents
-secret.key    the secret that private keys are sealed with; only its owner may read it
-keys/         private keys, sealed
+secret.key    the secret that private keys are sealed with, unless it is given elsewhere; only its owner may read it
+keys/         private keys, sealed, unless the database has them
 root.pem      the root key, until it is taken away: it has no business here (``init`` without ``--profile dev``)
 session.json  the command line's own login
 """

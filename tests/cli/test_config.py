@@ -54,6 +54,21 @@ def test_only_what_was_set(file: Path) -> None:
     assert SECRET not in ran.output
 
 
+def test_init_takes_home_and_secret_from_the_file(tmp_path: Path) -> None:
+    Vault.create(tmp_path / "secret")
+    file = tmp_path / "ostraka.toml"
+    file.write_text(
+        f"home = '{tmp_path / 'home'}'\nsecret_key_file = '{tmp_path / 'secret'}'\nissuer = 'https://id.example'\n"
+    )
+    ran = CliRunner().invoke(app, ["init", "--profile", "dev", "--config", str(file)])
+    assert ran.exit_code == Exit.OK, ran.output
+    assert "https://id.example" in ran.stdout
+    assert "secret.key" not in ran.stdout
+    assert sorted(path.name for path in (tmp_path / "home").iterdir()) == ["anchor.json", "keys", "ostraka.db"]
+    ran = CliRunner().invoke(app, ["users", "list", "--config", str(file)])
+    assert ran.exit_code == Exit.OK, ran.output
+
+
 def test_the_variable_names_a_file_too_and_the_option_wins(
     file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -149,8 +149,10 @@ def _summary(made: NewHome, operator: str | None, shown_password: str | None) ->
     home = made.home
     text = Text.assemble(("A new issuer: ", "bold"), made.anchor.issuer, "\n\n")
     text.append(f"  {_short(home.anchor)}  give this to every service: it is all they need to trust you\n")
-    text.append(f"  {_short(home.secret)}  keep this secret, and a copy: it opens the keys in {home.keys.name}/\n")
-    text.append(f"  {_short(home.database)}  users, sessions and the feed: back it up\n")
+    if home.secret.exists():
+        text.append(f"  {_short(home.secret)}  keep this secret, and a copy: it opens the private keys\n")
+    if home.database.exists():
+        text.append(f"  {_short(home.database)}  users, sessions and the feed: back it up\n")
     if operator is not None and shown_password is not None:
         text.append(f"\n  operator {operator}, password ")
         text.append(shown_password, style="bold")

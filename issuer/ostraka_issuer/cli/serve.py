@@ -11,6 +11,7 @@ import typer
 from ostraka_issuer.errors import IssuerError, StoreUnavailable
 from ostraka_issuer.http.app import create_app
 from ostraka_issuer.http.server import Server, end_in_order, listen
+from ostraka_issuer.keys.dumps import forbid_core_dumps
 from ostraka_issuer.observability.logs import configure_logging
 from ostraka_issuer.observability.telemetry import Traces, exported_traces
 from ostraka_issuer.runtime import Issuer
@@ -74,8 +75,7 @@ def serve(
 
     Several processes may share one database: one of them writes the feed, another takes over if it ends.
 
-    More is set by environment variables: OSTRAKA_FEED_TOPIC, OSTRAKA_REPLICATION_FACTOR, OSTRAKA_TOKEN_LIFETIME,
-    OSTRAKA_KEY_LEAD, OSTRAKA_AUDIENCES; and OSTRAKA_KAFKA_EMBEDDED=true if the broker is the one of `ostraka dev`.
+    Everything else is set by variables OSTRAKA_…, or in a file (--config): `ostraka config show` lists all of it.
 
     TLS and SASL towards Kafka: OSTRAKA_KAFKA_TLS, _CA_FILE, _CERT_FILE, _KEY_FILE, _USERNAME, _PASSWORD_FILE (or
     _PASSWORD) and _MECHANISM, each after OSTRAKA_KAFKA. `ostraka watch` and `ostraka verify` read the same ones.
@@ -84,8 +84,11 @@ def serve(
 
         ostraka serve --kafka kafka:9092
 
+        ostraka serve --config /etc/ostraka/ostraka.toml
+
         OSTRAKA_HOME=/var/lib/ostraka OSTRAKA_KAFKA=kafka:9092 ostraka serve --host 0.0.0.0
     """
+    forbid_core_dumps()
     settings = load_settings(
         home=home, kafka=kafka, role=role, http_host=host, http_port=port, log_level=log_level, log_format=log_format
     )

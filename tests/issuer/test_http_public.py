@@ -93,6 +93,37 @@ async def test_metadata(desk: Desk) -> None:
     assert_problem(await desk.client.get("/.well-known/oauth-authorization-server/other"), 404, "not_found")
 
 
+async def test_openid_discovery_says_the_same_and_promises_nothing_else(desk: Desk) -> None:
+    answer = await desk.client.get("/.well-known/openid-configuration")
+    body = answer.json()
+    metadata = (await desk.client.get("/.well-known/oauth-authorization-server")).json()
+    assert {name: body[name] for name in metadata} == metadata
+    assert body["id_token_signing_alg_values_supported"] == ["ES256"]
+    assert not {"authorization_endpoint", "userinfo_endpoint"} & set(body)
+
+
+@pytest.mark.parametrize("name", ["jwks.json", "oauth-authorization-server", "openid-configuration"])
+async def test_public_documents_are_sent_once(desk: Desk, name: str) -> None:
+    """RFC 9110 §13.1.2."""
+    url = f"/.well-known/{name}"
+    first = await desk.client.get(url)
+    tag = first.headers["etag"]
+    assert first.headers["cache-control"] == "public, max-age=300"
+    for known in (tag, f'"other", W/{tag}', "*"):
+        again = await desk.client.get(url, headers={"if-none-match": known})
+        assert (again.status_code, again.content) == (304, b"")
+        assert (again.headers["etag"], again.headers["cache-control"]) == (tag, "public, max-age=300")
+    for unknown in ('"other"', "", tag.strip('"')):
+        assert (await desk.client.get(url, headers={"if-none-match": unknown})).status_code == 200
+
+
+async def test_another_key_is_another_entity_tag(desk: Desk) -> None:
+    first = await desk.client.get("/.well-known/jwks.json")
+    await desk.issuer.keys.rotate(lead=3_600)
+    again = await desk.client.get("/.well-known/jwks.json", headers={"if-none-match": first.headers["etag"]})
+    assert (again.status_code, len(again.json()["keys"])) == (200, 2)
+
+
 async def test_metadata_of_an_issuer_with_a_path(tmp_path: Path) -> None:
     """RFC 8414 §3.1."""
     async with open_desk(tmp_path, issuer="https://id.example/tenant") as desk:

@@ -32,6 +32,12 @@ def test_what_later_steps_ask_for_is_worked_out() -> None:
     assert len(Fed().genuine(sid=None).holders) == 3
 
 
+def test_every_client_that_had_a_hand_in_it_is_a_holder() -> None:
+    act = {"sub": "b", "client_id": "b", "act": {"sub": "c", "act": {"sub": "d", "client_id": "d"}}}
+    holders = Fed().genuine(sid=None, act=act).holders
+    assert holders[3:] == (("client", "b"), ("client", "d"))
+
+
 @pytest.mark.parametrize(
     ("state", "error"),
     [

@@ -335,9 +335,7 @@ async def test_without_its_feed_key_it_does_not_start(tmp_path: Path) -> None:
             pass
 
 
-async def test_another_process_may_have_put_it_into_the_feed(
-    desk: Desk, tmp_path: Path, store_url: str | None
-) -> None:
+async def test_another_process_may_have_put_it_into_the_feed(desk: Desk, tmp_path: Path, store_url: str | None) -> None:
     """Two issuers on one home: the one that did not take the document signs by it all the same."""
     async with open_desk(tmp_path, database=store_url) as other:
         await publish_next(desk.issuer.settings, rotate=True)

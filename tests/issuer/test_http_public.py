@@ -8,7 +8,7 @@ import pytest
 
 from ostraka_issuer.errors import StoreUnavailable
 from ostraka_issuer.http.bounds import BodyBound
-from ostraka_issuer.http.wellknown import server_metadata
+from ostraka_issuer.oauth.metadata import server_metadata
 from ostraka_issuer.store import Store
 from tests.issuer.front import Desk, open_desk
 from tests.issuer.test_http_login import assert_problem

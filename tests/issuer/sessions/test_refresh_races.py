@@ -1,6 +1,6 @@
 """Refresh tokens under pressure, on both databases.
 
-``OSTRAKA_REFRESH_ROUNDS`` makes it longer than the suite has time for: 1000 is a hundred thousand refreshes at once.
+``OSTRAKA_TEST_REFRESH_ROUNDS`` makes it longer than the suite has time for: 1000 is a hundred thousand refreshes at once.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from ostraka_schemas.events import SessionRevoked
 from ostraka_schemas.records import Position
 from tests.issuer.world import PASSWORD, World, claims_of
 
-ROUNDS = int(os.environ.get("OSTRAKA_REFRESH_ROUNDS", "2"))
+ROUNDS = int(os.environ.get("OSTRAKA_TEST_REFRESH_ROUNDS", "2"))
 AT_ONCE = 100
 SEEDS = 12
 KINDS = ("session", "subject", "client", "everyone", "disable", "password")

@@ -1,6 +1,6 @@
 """Refresh tokens under pressure, on both databases.
 
-``OSTRAKA_TEST_REFRESH_ROUNDS`` makes it longer than the suite has time for: 1000 is a hundred thousand refreshes at once.
+``OSTRAKA_TEST_REFRESH_ROUNDS`` makes it longer than the suite has time for: 1000 is a hundred thousand refreshes.
 """
 
 import asyncio

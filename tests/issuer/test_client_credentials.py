@@ -99,7 +99,7 @@ async def test_a_client_is_found_as_it_is_kept(world: World) -> None:
             )
         )
         await tx.execute(insert(CLIENT_PERMISSIONS).values(client_id="billing", permission="orders:read"))
-    async with world.store.read() as tx:
+    async with world.store.write() as tx:
         client = await find_client(tx, "billing")
         assert (client.id, client.auth_method, client.secret_hash) == ("billing", "private_key_jwt", None)
         assert json.loads(json.dumps(client.jwks)) == jwks(KEYS[0])

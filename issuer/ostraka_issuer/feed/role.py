@@ -6,21 +6,20 @@ is free (``lease``). A process that has no feed key never asks for it, and only 
 """
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from random import Random, SystemRandom
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from ostraka_consumers.clock import Clock, SystemClock
 from ostraka_schemas.jwk import SigningKey
 from ostraka_schemas.records import Head, Position
 from ostraka_schemas.root import RootDocument
 
-from ..errors import FeedAheadError, FeedDown, IssuerError, LeaseLost, StoreUnavailable
+from ..errors import FeedAheadError, FeedDown, IssuerError
 from ..happenings import NOBODY, Happenings
-from ..limits import LEASE_TRY
 from ..settings import IssuerSettings
 from ..store import Store
 from .channel import Channel
@@ -33,6 +32,7 @@ from .published import Published
 from .regime import InForce, OpenKey, Regime, no_key
 from .state import FeedState
 from .tenure import Fence, Tenure
+from .turns import Turns
 from .view import FeedView
 from .writer import Writer
 
@@ -79,7 +79,6 @@ class FeedRole:
         self._random = random or SystemRandom()
         self._settings = settings
         self._open_key = open_key
-        self._regime = None if feed_key is None else Regime(epoch, feed_key, root)
         self._view = FeedView(
             store,
             issuer=settings.issuer,
@@ -91,9 +90,10 @@ class FeedRole:
         )
         self._tenure = Tenure(store, holder_name())
         self._observer = Observer(store, self._view, self._clock)
+        new_writer = None if feed_key is None else partial(self._new_writer, Regime(epoch, feed_key, root))
+        self._turns = Turns(self._tenure, self._observer, new_writer)
         self._published = Published(self._view.log, self._clock)
-        self._news = News(store, self._wake_up)
-        self._writer: Writer | None = None
+        self._news = News(store, self._turns.wake)
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
 
@@ -102,7 +102,7 @@ class FeedRole:
     @property
     def writer(self) -> Writer | None:
         """What writes the feed, while this process does."""
-        return self._writer
+        return self._turns.writer
 
     @property
     def in_force(self) -> InForce:
@@ -158,14 +158,14 @@ class FeedRole:
                 f"the database is at {head.position}, the root document at epoch {self.in_force.epoch}: "
                 "it is an older copy"
             )
-        self._writer = None if self._regime is None else await self._take(self._regime)
+        await self._turns.begin()
         self._task = asyncio.create_task(self._run(), name="ostraka-feed")
 
     async def stop(self) -> None:
         """End every task and wait for it. What is committed is placed and published first, within ``FEED_DRAIN``, as
         far as the broker takes it; the rest is sent by whoever writes next."""
         self._stopping = True
-        writer = self._writer
+        writer = self.writer
         if self._task is None:
             self.channel.close()
             return
@@ -174,10 +174,7 @@ class FeedRole:
         self.channel.close()
         self._task.cancel()
         await asyncio.wait({self._task})
-        if writer is not None:
-            self._writer = None
-            await writer.close()
-            await self._tenure.release(writer.fence)
+        await self._turns.end(writer)
 
     async def wait(self) -> None:
         """Return when the feed was stopped.
@@ -196,7 +193,7 @@ class FeedRole:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._news.run(), name="ostraka-news")
                 tasks.create_task(self._view.calendar.run(), name="ostraka-calendar")
-                tasks.create_task(self._take_turns(), name="ostraka-turns")
+                tasks.create_task(self._turns.run(), name="ostraka-turns")
         except ExceptionGroup as group:
             error = _first(group)
             # What is no bug says in its words what an operator has to know; whoever waits for the feed hears them.
@@ -205,81 +202,12 @@ class FeedRole:
         finally:
             self._view.places.end(FeedDown("the feed has ended"))
 
-    async def _take_turns(self) -> None:
-        if self._regime is None:
-            await self._observer.run()
-            return
-        while True:
-            if self._writer is None:
-                self._writer = await self._stand_by(self._regime)
-            await self._write(self._writer)
-
-    async def _stand_by(self, regime: Regime) -> Writer:
-        """Follow the database until the lease is taken and everything before it is shown."""
-        return await _beside(self._observer.run(), self._wait_for_lease(regime))
-
-    async def _wait_for_lease(self, regime: Regime) -> Writer:
-        while True:
-            await self._until_it_may_be_free()
-            try:
-                writer = await self._take(regime)
-            except (StoreUnavailable, LeaseLost) as error:
-                logger.warning("the feed cannot be taken over: %s", error)
-                continue
-            if writer is not None:
-                return writer
-
-    async def _until_it_may_be_free(self) -> None:
-        """It is looked at now and then; that it was given back, or is over, may be seen sooner."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LEASE_TRY):
-                await self._observer.lease_is_free.wait()
-        self._observer.lease_is_free.clear()
-
-    async def _take(self, regime: Regime) -> Writer | None:
-        fence = await self._tenure.take()
-        if fence is None:
-            return None
-        logger.info("this process writes the feed: %s, fence %d", fence.lease.holder, fence.lease.fence)
-        try:
-            # Nobody else places records now: what is seen here is all there is.
-            await self._observer.catch_up()
-            writer = self._new_writer(fence, regime)
-            await writer.prepare()
-        except BaseException:
-            await self._tenure.release(fence)
-            raise
-        return writer
-
-    def _new_writer(self, fence: Fence, regime: Regime) -> Writer:
-        return Writer(
-            self._store,
-            fence,
-            regime,
-            self._view,
-            self._settings,
-            open_key=self._open_key,
-            clock=self._clock,
-            random=self._random,
-            happenings=self._happenings,
-        )
-
-    async def _write(self, writer: Writer) -> None:
-        """Write until the lease is lost."""
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(writer.run(), name="ostraka-writer")
-                tasks.create_task(self._tenure.keep(writer.fence), name="ostraka-lease")
-        except* LeaseLost:
-            logger.warning("another process writes the feed now; this one stands by")
-        self._writer = None
-
     # --- what is asked and told --------------------------------------------------------------------------------------
 
     def wake(self) -> None:
         """Say that an intent was committed. Cheap; call it right after the commit."""
-        if self._writer is not None:
-            self._writer.sequencer.wake()
+        if self.writer is not None:
+            self.writer.sequencer.wake()
 
     async def position_of(self, txn: str, timeout: float) -> Position | None:
         """Where the intent of ``txn`` stands in the feed.
@@ -301,8 +229,8 @@ class FeedRole:
 
         Waits a moment for it while a broker is there, and not at all while none is.
         """
-        if self._writer is not None:
-            return await self._writer.is_published(position)
+        if self.writer is not None:
+            return await self.writer.is_published(position)
         return await self._published.reached(position)
 
     async def state(self) -> FeedState:
@@ -312,7 +240,7 @@ class FeedRole:
             StoreUnavailable: the database does not answer.
         """
         running = self._task is not None and not self._task.done()
-        writer = self._writer if running else None
+        writer = self.writer if running else None
         lease = await self._tenure.look()
         done = await self._view.log.published() if writer is None else writer.marks.until
         backlog = await self._view.log.backlog(done or Position(self.in_force.epoch, 0))
@@ -338,13 +266,13 @@ class FeedRole:
     def _doing(self, running: bool) -> str:
         if not running:
             return "ended"
-        return "another process publishes" if self._writer is None else self._writer.publisher.doing
+        return "another process publishes" if self.writer is None else self.writer.publisher.doing
 
     def _alarms(self, running: bool) -> Sequence[str]:
         if not running:
-            return [str(self._down()), *([] if self._writer is None else self._writer.alarms())]
-        if self._writer is not None:
-            return self._writer.alarms()
+            return [str(self._down()), *([] if self.writer is None else self.writer.alarms())]
+        if self.writer is not None:
+            return self.writer.alarms()
         return [] if self._observer.trouble is None else [f"it cannot be followed: {self._observer.trouble}"]
 
     def _down(self) -> Exception:
@@ -360,30 +288,20 @@ class FeedRole:
         return down
 
     def _ask_beat(self) -> None:
-        if self._writer is not None:
-            self._writer.heart.beat_now()
-        else:
-            self._observer.tell_again()
+        self._turns.ask_beat()
 
-    def _wake_up(self) -> None:
-        if self._writer is not None:
-            self._writer.sequencer.wake()
-        else:
-            self._observer.wake()
-
-
-async def _beside(endless: Coroutine[Any, Any, None], work: Coroutine[Any, Any, Writer]) -> Writer:
-    """Run ``endless`` until ``work`` is done, and return what it returned. An error of either ends both."""
-    tasks = asyncio.create_task(endless), asyncio.create_task(work)
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            await task
-        return await tasks[1]
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    def _new_writer(self, regime: Regime, fence: Fence) -> Writer:
+        return Writer(
+            self._store,
+            fence,
+            regime,
+            self._view,
+            self._settings,
+            open_key=self._open_key,
+            clock=self._clock,
+            random=self._random,
+            happenings=self._happenings,
+        )
 
 
 def _first(group: BaseExceptionGroup[Exception]) -> Exception:

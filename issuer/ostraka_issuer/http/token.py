@@ -6,12 +6,15 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from ostraka_consumers.errors import VerificationError
+from ostraka_issuer.accounts.clients import TOKEN_EXCHANGE
 from ostraka_issuer.errors import IssuerError
 
 from .context import TheIssuer
 from .oauth_answers import answer, form_of, form_parameters, refusal
 
 router = APIRouter()
+
+_SHORT: Final[dict[str, str]] = {TOKEN_EXCHANGE: "token_exchange"}
 
 _PARAMETERS: Final = form_parameters(
     ("grant_type",),
@@ -33,7 +36,8 @@ async def token(request: Request, issuer: TheIssuer) -> Response:
     try:
         form, authorization = await form_of(request)
         issued = await issuer.oauth.token(form, authorization)
-        issuer.happenings.token(form.require("grant_type"))
+        grant = form.require("grant_type")
+        issuer.happenings.token(_SHORT.get(grant, grant))
     except (IssuerError, VerificationError) as error:
         return refusal(error)
     return answer(issued.members())

@@ -225,3 +225,11 @@ def test_what_is_both_held_and_asked_for(held: str, asked: str) -> None:
         both = ()
     for one in ("a:x", "a:y", "b:x", "b:y", "c:z"):
         assert covered_by_any(both, one) is (covered_by_any([held], one) and covered_by_any([asked], one))
+
+
+async def test_tokens_are_counted_by_grant(shop: Shop) -> None:
+    await exchanged(shop, (await alice(shop))["access_token"])
+    await shop.own(shop.basic())
+    said = (await shop.desk.client.get("/metrics")).text
+    for grant in ("password", "client_credentials", "token_exchange"):
+        assert f'ostraka_tokens_issued_total{{grant="{grant}"}} 1.0' in said

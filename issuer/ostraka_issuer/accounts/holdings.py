@@ -23,19 +23,7 @@ async def client_permissions_of(tx: Transaction, client_id: str) -> tuple[str, .
     return tuple(sorted((await tx.execute(granted)).scalars().all()))
 
 
-async def granted_to(tx: Transaction, user_id: str) -> tuple[str, ...]:
-    """What was granted to a user directly, sorted."""
-    granted = select(USER_PERMISSIONS.c.permission).where(USER_PERMISSIONS.c.user_id == user_id)
-    return tuple(sorted((await tx.execute(granted)).scalars().all()))
-
-
 async def permissions_in(tx: Transaction, role: str) -> tuple[str, ...]:
     """What a role allows, sorted."""
     granted = select(ROLE_PERMISSIONS.c.permission).where(ROLE_PERMISSIONS.c.role == role)
     return tuple(sorted((await tx.execute(granted)).scalars().all()))
-
-
-async def roles_of(tx: Transaction, user_id: str) -> tuple[str, ...]:
-    """The roles of a user, sorted."""
-    held = select(USER_ROLES.c.role).where(USER_ROLES.c.user_id == user_id)
-    return tuple(sorted((await tx.execute(held)).scalars().all()))

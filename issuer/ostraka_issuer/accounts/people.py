@@ -1,15 +1,16 @@
 """Users as they are kept, found and listed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Column, Row, select
 
 from ostraka_issuer.errors import NotFound
 from ostraka_issuer.store import Transaction
-from ostraka_issuer.store.tables import USER_ROLES, USERS
+from ostraka_issuer.store.tables import USER_PERMISSIONS, USER_ROLES, USERS
 
-from .holdings import granted_to, permissions_of, roles_of
+from .holders import holdings_of
 from .names import is_text
 
 
@@ -53,7 +54,7 @@ async def find_user(
     row = (await tx.execute(query.with_for_update() if for_update else query)).first()
     if row is None:
         raise NotFound("there is no such user")
-    return await _user(tx, row)
+    return (await _users(tx, [row]))[0]
 
 
 async def list_users(
@@ -75,21 +76,37 @@ async def list_users(
         query = query.where(USERS.c.id.in_(select(USER_ROLES.c.user_id).where(USER_ROLES.c.role == role)))
     if not all(is_text(text) for text in _given(after, username, role)):
         return []
-    return [await _user(tx, row) for row in (await tx.execute(query)).all()]
+    return await _users(tx, (await tx.execute(query)).all())
 
 
 def _given(*texts: str | None) -> Iterable[str]:
     return (text for text in texts if text is not None)
 
 
-async def _user(tx: Transaction, row: "Row[tuple[object, ...]]") -> User:
-    return User(
-        id=row.id,
-        username=row.username,
-        permissions=await granted_to(tx, row.id),
-        disabled=bool(row.disabled),
-        created_at=row.created_at,
-        roles=await roles_of(tx, row.id),
-        effective=await permissions_of(tx, row.id),
-        password_changed_at=row.password_changed_at,
-    )
+async def _users(tx: Transaction, rows: Sequence["Row[Any]"]) -> list[User]:
+    ids = [row.id for row in rows]
+    granted = await _by_user(tx, USER_PERMISSIONS.c.user_id, USER_PERMISSIONS.c.permission, ids)
+    roles = await _by_user(tx, USER_ROLES.c.user_id, USER_ROLES.c.role, ids)
+    effective = await holdings_of(tx, ids)
+    return [
+        User(
+            id=row.id,
+            username=row.username,
+            permissions=granted.get(row.id, ()),
+            disabled=bool(row.disabled),
+            created_at=row.created_at,
+            roles=roles.get(row.id, ()),
+            effective=effective[row.id],
+            password_changed_at=row.password_changed_at,
+        )
+        for row in rows
+    ]
+
+
+async def _by_user(
+    tx: Transaction, user: "Column[str]", held: "Column[str]", ids: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    found: dict[str, list[str]] = {}
+    for user_id, each in (await tx.execute(select(user, held).where(user.in_(ids)))).all():
+        found.setdefault(user_id, []).append(each)
+    return {user_id: tuple(sorted(each)) for user_id, each in found.items()}

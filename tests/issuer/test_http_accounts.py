@@ -237,6 +237,16 @@ async def test_the_audit_trail_says_who_did_what(office: Office) -> None:
     assert [entry["id"] for entry in only["entries"]] == [before["id"]]
 
 
+async def test_the_audit_trail_says_who_changed_keys(office: Office) -> None:
+    root = await of_user(office, "root")
+    rotated = await office("POST", "keys/rotate", json={"lead": 3_600})
+    called = await office("POST", f"keys/{rotated['kid']}/compromise", json={"reason": "found in a dump"})
+    newest, before = (await office("GET", "audit"))["entries"][:2]
+    assert (before["action"], before["actor"], before["txn"]) == ("key.rotate", root["id"], rotated["txn"])
+    assert (newest["action"], newest["target"], newest["txn"]) == ("key.compromise", rotated["kid"], called["txn"])
+    assert newest["details"] == {"reason": "found in a dump"}
+
+
 @pytest.mark.parametrize("what", ["users", "roles", "clients", "sessions", "audit"])
 async def test_every_list_is_read_in_pages(office: Office, what: str) -> None:
     for number in range(4):

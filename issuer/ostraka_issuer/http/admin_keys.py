@@ -7,11 +7,13 @@ from fastapi import APIRouter, Depends, Response
 from fastapi import Path as InPath
 
 from ostraka_consumers.integrations.fastapi import requires
+from ostraka_issuer.accounts.actors import Actor
 from ostraka_issuer.keys.changes import KeyChange
 from ostraka_issuer.keys.schedule import choose_signer
 from ostraka_issuer.runtime import Issuer
 from ostraka_schemas.limits import KID_MAX_CHARS
 
+from .administration import caller
 from .confirm import confirm
 from .context import TheIssuer
 from .models import Compromise, KeyChanged, KeyList, ListedKey, Rotation
@@ -46,18 +48,29 @@ async def list_keys(issuer: TheIssuer) -> KeyList:
     )
 
 
-@router.post("/rotate", dependencies=[Depends(requires("keys:rotate"))], summary="Publish a successor")
-async def rotate(response: Response, issuer: TheIssuer, body: Rotation | None = None) -> KeyChanged:
+@router.post("/rotate", summary="Publish a successor")
+async def rotate(
+    response: Response,
+    issuer: TheIssuer,
+    by: Annotated[Actor, Depends(caller("keys:rotate"))],
+    body: Rotation | None = None,
+) -> KeyChanged:
     """Publish the next token key now; it signs after ``lead`` seconds."""
-    change = await issuer.keys.rotate(None if body is None else body.lead)
+    change = await issuer.keys.rotate(None if body is None else body.lead, by=by.id)
     issuer.keeper.nudge()
     return await _answer(issuer, change, response)
 
 
-@router.post("/{kid}/compromise", dependencies=[Depends(requires("keys:compromise"))], summary="Call a key compromised")
-async def compromise(kid: Kid, response: Response, issuer: TheIssuer, body: Compromise | None = None) -> KeyChanged:
+@router.post("/{kid}/compromise", summary="Call a key compromised")
+async def compromise(
+    kid: Kid,
+    response: Response,
+    issuer: TheIssuer,
+    by: Annotated[Actor, Depends(caller("keys:compromise"))],
+    body: Compromise | None = None,
+) -> KeyChanged:
     """From now on whatever the key signed is refused. If it was the active one, a new one takes its place."""
-    change = await issuer.keys.compromise(kid)
+    change = await issuer.keys.compromise(kid, by=by.id, reason=body.reason if body else None)
     issuer.keeper.nudge()
     _log.warning("token key %s is compromised: %s", kid, (body and body.reason) or "no reason given")
     return await _answer(issuer, change, response)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ostraka_consumers.clock import Clock
+from ostraka_issuer import audit
 from ostraka_issuer.errors import Conflict
 from ostraka_issuer.identifiers import RandomBytes, new_id
 from ostraka_issuer.store import Store, Transaction
@@ -59,8 +60,13 @@ class KeyChanges:
         self._clock = clock
         self._random_bytes = random_bytes
 
-    async def publish(self, key: VerificationKey, lead: int, wanted: Callable[[Rows, float], bool]) -> KeyChange | None:
+    async def publish(
+        self, key: VerificationKey, lead: int, wanted: Callable[[Rows, float], bool], by: str | None = None
+    ) -> KeyChange | None:
         """Publish a successor, if it is ``wanted`` by the rows and the time of the transaction that does it.
+
+        Args:
+            by: who asked for it, for the audit trail; nobody, if it was due. So for the others.
 
         Raises:
             Conflict: as many keys are published as the root document allows.
@@ -73,9 +79,10 @@ class KeyChanges:
             nbf = schedule.succession(rows, now, lead)
             successor = schedule.new_row(key, self.policy, nbf=nbf, now=now, txn=txn)
             await self._write(tx, rows, [], successor, txn, now)
+            await _record(tx, by, "key.rotate", key.kid, txn, now)
         return KeyChange(txn, self._now(), key.kid, successor)
 
-    async def reschedule(self, kid: str, lead: int) -> KeyChange:
+    async def reschedule(self, kid: str, lead: int, by: str | None = None) -> KeyChange:
         """Let the successor that waits sign once it was published for ``lead`` seconds.
 
         Raises:
@@ -88,9 +95,12 @@ class KeyChanges:
                 raise Conflict("the waiting successor has just become active")
             successor = schedule.rescheduled(rows, waiting, self.policy, lead=lead, now=now, txn=txn)
             await self._write(tx, rows, [successor], None, txn, now)
+            await _record(tx, by, "key.rotate", kid, txn, now)
         return KeyChange(txn, self._now(), kid, successor)
 
-    async def compromise(self, kid: str, fresh: SigningKey | None) -> KeyChange:
+    async def compromise(
+        self, kid: str, fresh: SigningKey | None, by: str | None = None, reason: str | None = None
+    ) -> KeyChange:
         """Call a key compromised. If it is the active one, ``fresh`` signs from now on, and room is made for it.
 
         Raises:
@@ -105,6 +115,7 @@ class KeyChanges:
                 changed += schedule.crowded_out(schedule.merge(rows, changed), now, self.policy, txn)
                 successor = schedule.new_row(fresh.public, self.policy, nbf=int(now), now=now, txn=txn)
             await self._write(tx, rows, changed, successor, txn, now)
+            await _record(tx, by, "key.compromise", kid, txn, now, reason)
         return KeyChange(txn, self._now(), kid, successor)
 
     async def step(self, step: Step, change: Callable[[Rows, float, str], list[TokenKeyRow]]) -> None:
@@ -138,3 +149,10 @@ class KeyChanges:
 
     def _now(self) -> float:
         return self._clock.now().wall
+
+
+async def _record(
+    tx: Transaction, by: str | None, action: str, kid: str, txn: str, now: float, reason: str | None = None
+) -> None:
+    if by is not None:
+        await audit.record(tx, at=now, actor=by, action=action, target=kid, details={"reason": reason}, txn=txn)

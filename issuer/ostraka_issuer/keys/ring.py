@@ -100,8 +100,11 @@ class TokenKeys:
         """
         return await self._opened.get(kid)
 
-    async def rotate(self, lead: int | None = None) -> KeyChange:
+    async def rotate(self, lead: int | None = None, *, by: str = "home") -> KeyChange:
         """Publish a successor, which will sign after ``lead`` seconds; one that waits already is rescheduled.
+
+        Args:
+            by: who asks for it, for the audit trail.
 
         Raises:
             Conflict: as many keys are published as the root document allows.
@@ -111,14 +114,17 @@ class TokenKeys:
         async with self._changing:
             waiting = schedule.pending(await self.rows())
             if waiting is not None:
-                return await self._changes.reschedule(waiting.kid, wait)
-            change = await self._publish(wait, lambda rows, _: schedule.pending(rows) is None)
+                return await self._changes.reschedule(waiting.kid, wait, by)
+            change = await self._publish(wait, lambda rows, _: schedule.pending(rows) is None, by)
             if change is None:
                 raise Conflict("another process has just published a successor")
             return change
 
-    async def compromise(self, kid: str) -> KeyChange:
+    async def compromise(self, kid: str, *, by: str = "home", reason: str | None = None) -> KeyChange:
         """Call a key compromised: whatever it signed is refused. If it was the active one, a new one takes its place.
+
+        Args:
+            by: who asks for it, for the audit trail.
 
         Raises:
             NotFound: there is no such key.
@@ -129,7 +135,7 @@ class TokenKeys:
             may_sign = any(row.kid == kid and row.state in MAY_SIGN for row in await self.rows())
             fresh = await self._opened.make(self._policy.algorithm) if may_sign else None
             try:
-                change = await self._changes.compromise(kid, fresh)
+                change = await self._changes.compromise(kid, fresh, by, reason)
             except (Conflict, NotFound):
                 await self._opened.discard(fresh)
                 raise
@@ -169,11 +175,13 @@ class TokenKeys:
         await self._opened.open_all(rows)
         return rows
 
-    async def _publish(self, lead: int, wanted: Callable[[Rows, float], bool]) -> KeyChange | None:
+    async def _publish(
+        self, lead: int, wanted: Callable[[Rows, float], bool], by: str | None = None
+    ) -> KeyChange | None:
         self._changes.see_room(await self.rows())
         key = await self._opened.make(self._policy.algorithm)
         try:
-            change = await self._changes.publish(key.public, lead, wanted)
+            change = await self._changes.publish(key.public, lead, wanted, by)
         except Conflict:
             await self._opened.discard(key)
             raise

@@ -116,7 +116,8 @@ class Store(ABC):
     async def work(self, job: Callable[[Connection], T]) -> T:
         """Run ``job`` in one transaction that may write, with as few changes of thread as can be.
 
-        It is for the path on which every verifier waits. A cancellation is raised when the transaction has ended.
+        It is for the path on which every verifier waits. A cancellation is raised when the transaction has ended. On
+        PostgreSQL ``job`` runs on the event loop, between the statements' answers: it must take a few ms at most.
 
         Raises:
             StoreUnavailable: as for ``write()``.

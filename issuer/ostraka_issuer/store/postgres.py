@@ -97,5 +97,8 @@ async def _connection(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     connection = await engine.connect()
     try:
         yield connection
-    finally:
+    except BaseException:
         await uninterrupted(connection.close())
+        raise
+    # Nothing is open any more, so this asks nobody and cannot be cut in half.
+    await connection.close()

@@ -76,7 +76,7 @@ GRACE_LOG_EVERY: Final = 10.0
 # --- live grants -----------------------------------------------------------------------------------------------------
 
 LIVE_GRANTS_MAX: Final = 250_000
-"""Grants that are watched at once, some 2 kB each with the tasks that wait. More connections than that no process holds."""
+"""Grants that are watched at once, some 2 kB each with the task that waits. No process holds more connections."""
 
 LIVE_SLICE: Final = 200
 """Grants looked at before other tasks get their turn: some 2 ms, with those whose end it is."""
@@ -248,3 +248,8 @@ MESSAGE_WRITE_MAX: Final = 30.0
 
 THREAD_STOP_MAX: Final = 30.0
 """How long a stop waits for the thread that follows the feed; its sources and its disk have shorter bounds."""
+
+# --- for tests of services -------------------------------------------------------------------------------------------
+
+TESTING_PATIENCE: Final = 10.0
+"""How long a fake issuer waits for the event loop of a verifier in another thread to take what it says."""

@@ -138,9 +138,15 @@ class Watch:
 
     def look(self) -> None:
         """End those whose time has passed."""
-        at = self._clock.now()
-        self._grants.look(at)
-        self._settle(at)
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            return
+        if _running_loop() is loop:
+            at = self._clock.now()
+            self._grants.look(at)
+            self._settle(at)
+        else:
+            loop.call_soon_threadsafe(self.look)
 
     def _settle(self, at: Instant) -> None:
         if self._grants.settle(at):

@@ -1,0 +1,24 @@
+"""Pytest fixtures. In a ``conftest.py``: ``pytest_plugins = ["ostraka_consumers.testing.fixtures"]``."""
+
+try:
+    import pytest
+except ImportError as error:
+    raise ImportError("the fixtures are pytest's: pip install pytest") from error
+
+from ostraka_consumers.clock import ManualClock
+
+from .issuer import FakeIssuer
+
+__all__ = ["ostraka_clock", "ostraka_issuer"]
+
+
+@pytest.fixture
+def ostraka_clock() -> ManualClock:
+    """The time that issuer and verifiers go by. It stands still until it is moved."""
+    return ManualClock()
+
+
+@pytest.fixture
+def ostraka_issuer(ostraka_clock: ManualClock) -> FakeIssuer:
+    """An issuer of its own for each test. ``ostraka_issuer.verifier()`` follows it."""
+    return FakeIssuer(clock=ostraka_clock)

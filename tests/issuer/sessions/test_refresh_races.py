@@ -41,6 +41,7 @@ async def end(world: World, kind: str, issued: Issued) -> None:
     await ways[kind]()
 
 
+@pytest.mark.timeout(180 + 2 * ROUNDS)
 async def test_a_hundred_at_once_are_one_new_generation_each_time(any_world: World) -> None:
     await any_world.add()
     issued = await any_world.sessions.login("alice", PASSWORD)

@@ -107,7 +107,7 @@ def create_app(
     problems.install(app)
     guard.install(app)
     for router in _FEED if settings.role == "feed" else (*_FEED, *_API):
-        app.include_router(router)
+        app.include_router(router, responses=problems.ANSWERS)
     return app
 
 

@@ -45,14 +45,14 @@ async def events(
     issuer: TheIssuer,
     after: Annotated[str, Query(pattern=_PLACE, description="EPOCH:SEQ; left out: from the first record")] = "0:0",
     wait: Annotated[float, Query(ge=0, le=FEED_WAIT_MAX, description="seconds to wait for the next record")] = 0.0,
-    last_event_id: Annotated[str | None, Header(pattern=_PLACE)] = None,
+    last_event_id: Annotated[str, Header(pattern=_PLACE, description="goes before `after`")] = "",
 ) -> Response:
     """Records in order, one a line, and at the end of the feed the newest heartbeat.
 
     With `Accept: text/event-stream`, both as events, first what there is and then what comes.
     """
     channel, readers = issuer.feed.channel, request.app.state.readers
-    place = _position(after if last_event_id is None else last_event_id)
+    place = _position(last_event_id or after)
     if wants_stream(request.headers.getlist("accept")):
         return EventStream(channel, place, readers)
     with readers.taken():

@@ -20,7 +20,7 @@ async def healthz() -> dict[str, str]:
     return {"status": "alive"}
 
 
-@router.get("/readyz", summary="Ready")
+@router.get("/readyz", summary="Ready", responses={503: {"description": "Not ready, and why"}})
 async def readyz(response: Response, issuer: TheIssuer) -> dict[str, Any]:
     """200 when this process can do what its role asks of it, else 503 with the reasons.
 

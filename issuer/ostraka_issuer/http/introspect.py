@@ -9,7 +9,7 @@ from ostraka_consumers.errors import VerificationError
 from ostraka_issuer.errors import IssuerError
 
 from .context import TheIssuer
-from .oauth_answers import answer, form_of, form_parameters, refusal
+from .oauth_answers import ANSWERS, answer, form_of, form_parameters, refusal
 
 router = APIRouter()
 
@@ -18,7 +18,7 @@ _PARAMETERS: Final = form_parameters(
 )
 
 
-@router.post("/introspect", summary="Ask what has become of a token", openapi_extra=_PARAMETERS)
+@router.post("/introspect", summary="Ask what has become of a token", openapi_extra=_PARAMETERS, responses=ANSWERS)
 async def introspect(request: Request, issuer: TheIssuer) -> Response:
     """For clients that prove who they are, and for bearers of ``tokens:introspect``. Verifiers need not ask."""
     try:

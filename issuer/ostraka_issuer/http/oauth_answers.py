@@ -13,6 +13,7 @@ from ostraka_issuer.errors import IssuerError
 from ostraka_issuer.oauth.errors import InvalidRequest
 from ostraka_issuer.oauth.forms import MEDIA_TYPE, Form, read_form
 
+from .problems import ANSWERS as PROBLEMS
 from .problems import retry_after
 
 NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
@@ -98,6 +99,20 @@ def _error(code: str, text: str) -> dict[str, str]:
     # RFC 6749 §5.2: visible ASCII without quotation mark and backslash.
     plain = "".join(char if " " <= char <= "~" and char not in '"\\' else "?" for char in text)
     return {"error": code, "error_description": plain}
+
+
+_ERROR_SCHEMA: Final = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {"error": {"type": "string"}, "error_description": {"type": "string"}},
+}
+ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    "default": {
+        "description": "An error (RFC 6749 §5.2), or a problem that is not the door's own (RFC 9457)",
+        "content": {"application/json": {"schema": _ERROR_SCHEMA}, **PROBLEMS["default"]["content"]},
+    }
+}
+"""What the OpenAPI document says of every answer of an OAuth door that is no success."""
 
 
 def form_parameters(required: tuple[str, ...], *optional: str) -> dict[str, Any]:

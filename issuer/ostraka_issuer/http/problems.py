@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
@@ -18,6 +19,24 @@ _log = logging.getLogger("ostraka.http")
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:ostraka:problem:"
 _TEXTS: Final = {"union_tag_invalid": "not one of the known kinds", "union_tag_not_found": "is missing"}
+
+
+class Problem(BaseModel):
+    """What a problem document holds."""
+
+    type: str = Field(pattern=f"^{TYPE_PREFIX}")
+    title: str
+    status: int = Field(ge=400, le=599)
+    code: str
+    detail: str
+    request_id: str | None = None
+
+
+SCHEMA: Final = Problem.model_json_schema()
+ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    "default": {"description": "A problem (RFC 9457)", "content": {MEDIA_TYPE: {"schema": SCHEMA}}}
+}
+"""What the OpenAPI document says of every answer that is no success."""
 
 
 def problem(status: int, code: str, detail: str, *, headers: Mapping[str, str] | None = None) -> Response:

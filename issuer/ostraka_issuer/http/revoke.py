@@ -11,7 +11,7 @@ from ostraka_issuer.errors import IssuerError
 
 from .confirm import confirm
 from .context import TheIssuer
-from .oauth_answers import answer, bearer_of, form_of, form_parameters, refusal
+from .oauth_answers import ANSWERS, answer, bearer_of, form_of, form_parameters, refusal
 
 router = APIRouter()
 
@@ -33,7 +33,7 @@ class LoggedOut(BaseModel):
     committed_at: float
 
 
-@router.post("/revoke", summary="Revoke a token of the client that asks", openapi_extra=_PARAMETERS)
+@router.post("/revoke", summary="Revoke a token of the client that asks", openapi_extra=_PARAMETERS, responses=ANSWERS)
 async def revoke(request: Request, issuer: TheIssuer) -> Response:
     """200 also for tokens that are not known or have ended: they are revoked already (RFC 7009 §2.2)."""
     try:

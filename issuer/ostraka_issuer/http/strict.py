@@ -1,7 +1,7 @@
 """JSON bodies read as strictly as tokens are: one object in UTF-8, no name twice. The usual reader takes UTF-16 too."""
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Final
 
 from fastapi import Request
 from fastapi.routing import APIRoute
@@ -11,11 +11,17 @@ from starlette.responses import Response
 from ostraka_schemas import strict_json
 from ostraka_schemas.errors import MalformedError
 
+_NOTHING: Final = b"null"
+"""How clients send a body that may be left out. Where it may not, it is missing."""
+
 
 class _StrictRequest(Request):
     async def json(self) -> Any:
+        body = await self.body()
+        if body == _NOTHING:
+            return None
         try:
-            return strict_json.loads_object(await self.body())
+            return strict_json.loads_object(body)
         except MalformedError as error:
             raise HTTPException(400) from error
 

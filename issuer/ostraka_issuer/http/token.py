@@ -10,7 +10,7 @@ from ostraka_issuer.accounts.clients import TOKEN_EXCHANGE
 from ostraka_issuer.errors import IssuerError
 
 from .context import TheIssuer
-from .oauth_answers import answer, form_of, form_parameters, refusal
+from .oauth_answers import ANSWERS, answer, form_of, form_parameters, refusal
 
 router = APIRouter()
 
@@ -30,7 +30,7 @@ _PARAMETERS: Final = form_parameters(
 )
 
 
-@router.post("/token", summary="Get tokens", openapi_extra=_PARAMETERS)
+@router.post("/token", summary="Get tokens", openapi_extra=_PARAMETERS, responses=ANSWERS)
 async def token(request: Request, issuer: TheIssuer) -> Response:
     """Use a refresh token once, get a token for a client itself, or exchange a token for a narrower one."""
     try:

@@ -16,6 +16,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from operator import methodcaller
 from typing import Final, NamedTuple, cast
 
 from ostraka_consumers import limits
@@ -38,6 +39,11 @@ __all__ = ["secured"]
 
 _log: Final = logging.getLogger("ostraka.confluent")
 _TOO_LARGE: Final = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG_SIZE})
+_headers_of: Final = methodcaller("headers")
+"""``message.headers()``, safely: where a header's name is not UTF-8, confluent-kafka 2.16 sets an exception and yet
+gives a list, with holes in it that end the process of whoever looks into one. Called like this, Python notices in time,
+with a SystemError; called as usual, not once the interpreter has specialized the call. It may be asked only once."""
+
 _POLL: Final = 0.5
 """Seconds after which the consumer looks whether it is to stop."""
 
@@ -132,8 +138,8 @@ class _Secured:
 
     def _decide(self, message: Message) -> Grant | None:
         try:
-            headers = cast("Headers", message.headers() or ())
-        except UnicodeDecodeError:
+            headers = cast("Headers", _headers_of(message) or ())
+        except (UnicodeDecodeError, SystemError):
             self._refuse(message, (), Malformed("the name of a header is not UTF-8"), where=True)
             return None
         try:

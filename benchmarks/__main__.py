@@ -1,4 +1,4 @@
-"""Run the measurements: ``./run bench [verify] [live] [coldstart] [cutoff] [--json] [--revocations N] …``."""
+"""Run the measurements: ``./run bench [verify] [live] [coldstart] [cutoff] [refresh] [--json] [--revocations N] …``."""
 
 import argparse
 import sys
@@ -6,9 +6,9 @@ from typing import Final
 
 from rich.console import Console
 
-from benchmarks import coldstart, cutoff, live, verify
+from benchmarks import coldstart, cutoff, live, refresh, verify
 
-NAMES: Final = ("verify", "live", "coldstart", "cutoff")
+NAMES: Final = ("verify", "live", "coldstart", "cutoff", "refresh")
 
 
 def main(arguments: list[str]) -> int:
@@ -31,6 +31,8 @@ def main(arguments: list[str]) -> int:
         coldstart.run(console, as_json=options.json)
     if "cutoff" in names:
         cutoff.run(console, revocations=options.revocations, verifiers=options.verifiers, as_json=options.json)
+    if "refresh" in names:
+        refresh.run(console, as_json=options.json)
     return 0
 
 

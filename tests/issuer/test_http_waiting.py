@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
-from ostraka_issuer.http.server import Server
+from ostraka_issuer.http.server import Server, listen
 from ostraka_issuer.http.waiting import BoundedConfig, WaitingRoom
 from ostraka_issuer.limits import FEED_READERS_MAX, HTTP_CONNECTIONS_MAX, HTTP_HEAD_MAX_BYTES, HTTP_WAITING_MAX
 
@@ -167,3 +167,10 @@ def test_the_server_has_room_for_its_readers_beside_those_that_wait() -> None:
     assert config.limit_concurrency is not None
     assert config.room._most <= config.limit_concurrency // 8
     assert FEED_READERS_MAX + 2 * HTTP_WAITING_MAX <= HTTP_CONNECTIONS_MAX
+
+
+def test_an_answer_does_not_wait_for_the_acknowledgement_of_its_head() -> None:
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

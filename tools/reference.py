@@ -5,6 +5,8 @@
     docs/reference/asyncapi.json         the topics, for tools that read AsyncAPI
     docs/reference/metrics.md            what Prometheus can ask for
     docs/reference/settings.md           what can be set, and how
+    docs/reference/http.md               every door of the issuer, and what it asks for
+    docs/reference/openapi.json          the same for tools that read OpenAPI
 
 With ``--check`` nothing is written; the exit code is 1 if a page is out of date, missing or left over.
 """
@@ -16,11 +18,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from ostraka_consumers.integrations import prometheus
+from ostraka_consumers.integrations.fastapi import Requirement
 from ostraka_issuer import asyncapi
 from ostraka_issuer.configuration.describe import Setting, settings_of
+from ostraka_issuer.http.app import API_DOORS, FEED_DOORS, create_app
 from ostraka_issuer.observability.families import LOOKED_AT
 from ostraka_issuer.observability.metrics import COUNTED
 from ostraka_issuer.settings import IssuerSettings
@@ -108,6 +114,41 @@ def topics_page() -> str:
     return _json(json.loads(asyncapi.app.schema.to_specification().to_json()))
 
 
+def doors_document() -> str:
+    """The OpenAPI document of the issuer."""
+    return _json(create_app(IssuerSettings()).openapi())
+
+
+def doors_page() -> str:
+    """The table of the issuer's doors."""
+    lines = [
+        "# The issuer over HTTP",
+        "",
+        "Written by `./run docs` from `ostraka_issuer.http`; edit there. The running issuer serves the whole document",
+        "at `/openapi.json` ([a copy](openapi.json)). An error is a problem document (RFC 9457); of `/token`, `/revoke`",
+        "and `/introspect` one in the words of RFC 6749 §5.2. Each answer carries an `X-Request-ID`, each refusal that",
+        "passes by itself a `Retry-After`.",
+        "",
+        "| door | what it does | needs the permission |",
+        "|---|---|---|",
+    ]
+    for router in (*FEED_DOORS, *API_DOORS):
+        lines += [_door(route) for route in router.routes if isinstance(route, APIRoute) and route.include_in_schema]
+    return "\n".join([*lines, ""])
+
+
+def _door(route: APIRoute) -> str:
+    asked = [f"`{needs.permissions}`" for needs in _guards(route.dependant) if needs.permissions]
+    return f"| `{' '.join(sorted(route.methods or ()))} {route.path}` | {route.summary} | {', '.join(asked)} |"
+
+
+def _guards(dependant: Dependant) -> Iterable[Requirement]:
+    for inner in dependant.dependencies:
+        if isinstance(inner.call, Requirement):
+            yield inner.call
+        yield from _guards(inner)
+
+
 def settings_page() -> str:
     """The table of settings."""
     lines = [
@@ -142,6 +183,8 @@ def pages() -> dict[Path, str]:
         PAGES / "asyncapi.json": topics_page(),
         PAGES / "metrics.md": metrics_page(),
         PAGES / "settings.md": settings_page(),
+        PAGES / "http.md": doors_page(),
+        PAGES / "openapi.json": doors_document(),
     }
 
 

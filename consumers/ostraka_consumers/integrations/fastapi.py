@@ -50,9 +50,13 @@ class Requirement(SecurityBase):
         """
         return self._gate.admit(verifier_of(connection), connection.scope)
 
+    @property
+    def permissions(self) -> requirements.Requirement | None:
+        """What it asks for; ``None`` if any good token will do."""
+        return self._gate.requirement
+
     def __repr__(self) -> str:
-        asked = self._gate.requirement
-        return "current_grant" if asked is None else f"requires({asked})"
+        return "current_grant" if self.permissions is None else f"requires({self.permissions})"
 
 
 def requires(

@@ -40,10 +40,10 @@ from .server import connections_allowed
 
 _log = logging.getLogger("ostraka.issuer")
 
-_FEED: Final = (health.router, metrics.router, feed.router, feed_documents.router)
+FEED_DOORS: Final = (health.router, metrics.router, feed.router, feed_documents.router)
 """Doors of every process."""
 
-_API: Final = (
+API_DOORS: Final = (
     login.router,
     token.router,
     revoke.router,
@@ -106,7 +106,7 @@ def create_app(
     app.add_middleware(BodyBound)
     problems.install(app)
     guard.install(app)
-    for router in _FEED if settings.role == "feed" else (*_FEED, *_API):
+    for router in FEED_DOORS if settings.role == "feed" else (*FEED_DOORS, *API_DOORS):
         app.include_router(router, responses=problems.ANSWERS)
     return app
 

@@ -85,7 +85,7 @@ def test_claims_that_break_a_rule(claims: dict[str, Any]) -> None:
         {"x5c": []},
         {"zip": "DEF"},
     ],
-    ids=str,
+    ids=" ".join,
 )
 def test_headers_that_break_a_rule(headers: dict[str, Any]) -> None:
     with pytest.raises(InvalidClient):

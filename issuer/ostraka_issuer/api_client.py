@@ -94,6 +94,14 @@ class ApiClient:
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token}
         return _tokens(await self._call("POST", "/token", data=form))
 
+    async def logout(self, access_token: str) -> None:
+        """End the session of ``access_token``; no other token of it is good any more, either.
+
+        Raises:
+            IssuerUnreachable, IssuerRefused.
+        """
+        await self._call("POST", "/logout", access_token)
+
     async def revoke(self, access_token: str, what: Mapping[str, Any]) -> Announced:
         """Revoke ``what``: a body of ``POST /admin/revocations``.
 

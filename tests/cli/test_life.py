@@ -162,6 +162,28 @@ async def test_a_token_from_login_to_refusal(served: Desk) -> None:
     assert token not in human.out + human.err
 
 
+async def test_a_logout_ends_the_session_everywhere(served: Desk) -> None:
+    kept = json.loads((served.home / "session.json").read_text())
+    ran = served("logout", "--json")
+    assert ran.document == {"forgotten": True, "session_id": kept["session_id"], "ended": True}
+    assert not (served.home / "session.json").exists()
+    verified = served("verify", kept["access_token"], "--audience", "ostraka")
+    assert verified.code == Exit.REFUSED, verified.out
+    assert served("keys", "list").code == Exit.REFUSED
+    assert served("logout").out.strip() == "nobody was logged in"
+
+
+async def test_a_logout_without_an_issuer_says_that_the_session_goes_on(desk: Desk) -> None:
+    assert desk("init", "--operator", "ops", "--password-stdin", stdin=PASSWORD).code == Exit.OK
+    with desk.process("serve") as process:
+        await until_ready(desk.url, process)
+        assert desk("login", "ops", "--password-stdin", stdin=PASSWORD).code == Exit.OK
+    ran = desk("logout")
+    assert ran.code == Exit.UNREACHABLE
+    assert "ostraka revoke session" in ran.out
+    assert not (desk.home / "session.json").exists()
+
+
 async def test_what_the_broker_has_not_taken_is_committed_all_the_same(desk: Desk) -> None:
     desk.variables["OSTRAKA_KAFKA"] = f"127.0.0.1:{find_free_port()}"
     assert desk("init", "--operator", "ops", "--password-stdin", stdin=PASSWORD).code == Exit.OK

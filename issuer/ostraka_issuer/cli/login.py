@@ -2,13 +2,14 @@
 
 import asyncio
 import time
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
 from ostraka_consumers.anchor import TrustAnchor
-from ostraka_issuer.api_client import ApiClient, IssuerRefused
+from ostraka_issuer.api_client import ApiClient, IssuerRefused, IssuerUnreachable
 from ostraka_issuer.home import Home
 
 from .exits import Exit
@@ -16,7 +17,7 @@ from .guard import CommandError, guarded
 from .options import HOME_DEFAULT, HomePath, Json, PasswordFromStdin, issuer_option
 from .output import Output
 from .passwords import read_password
-from .session import Session
+from .session import Session, with_login
 
 _OF_PROXIES = (502, 503, 504)
 
@@ -67,17 +68,39 @@ def login(
 
 @guarded
 def logout(home: HomePath = HOME_DEFAULT, as_json: Json = False) -> None:
-    """Forget the login here. The session itself lives on until it is revoked or runs out.
+    """End the session, everywhere, and forget the login here.
 
     Example:
 
         ostraka logout
     """
     path = Home(home.expanduser()).session
-    was_there = path.exists()
-    path.unlink(missing_ok=True)
-    said = f"{path} is gone" if was_there else "nobody was logged in"
-    Output(as_json).result({"forgotten": was_there}, Text(said))
+    output = Output(as_json)
+    if not path.exists():
+        output.result({"forgotten": False, "session_id": None, "ended": False}, Text("nobody was logged in"))
+        return
+    try:
+        session_id, trouble = asyncio.run(_end(path))
+    finally:
+        path.unlink(missing_ok=True)
+    said = "the session has ended" if trouble is None else f"{path} is gone; {trouble}"
+    output.result({"forgotten": True, "session_id": session_id, "ended": trouble is None}, Text(said))
+    if trouble is not None:
+        raise typer.Exit(Exit.UNREACHABLE)
+
+
+async def _end(path: Path) -> tuple[str, str | None]:
+    """End the session that is kept in ``path``. Returns its id, and why it may go on, if it may."""
+    kept = Session.load(path)
+    try:
+        await with_login(path, ApiClient.logout)
+    except IssuerUnreachable as error:
+        return kept.session_id, f"{error}. The session goes on until: ostraka revoke session {kept.session_id}"
+    except CommandError as error:
+        # Refused: it has ended already, or was cut off.
+        if error.exit_code is not Exit.REFUSED:
+            raise
+    return kept.session_id, None
 
 
 async def _login(url: str, name: str, password: str, audience: list[str]) -> Session:

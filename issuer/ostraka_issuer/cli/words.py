@@ -44,7 +44,7 @@ WORDS: Final = {
         "login",
         "Log in, and keep the login in HOME/session.json for the other commands; they renew it as needed.",
     ),
-    "logout": Word("login", "logout", "Forget the login here."),
+    "logout": Word("login", "logout", "End the session, and forget the login here."),
     "revoke": Word("revoke", "app", "Cut off a token, session, user, client, permission, or everyone."),
     "keys": Word("keys", "app", "List, rotate and cut off the keys that sign tokens."),
     "root": Word("root", "app", "Root documents: which keys may sign the feed, and within what limits."),

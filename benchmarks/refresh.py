@@ -27,7 +27,6 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.stats import Distribution
-from benchmarks.wire import Wire
 from ostraka_issuer.accounts.client_admin import Clients
 from ostraka_issuer.accounts.client_changes import NewClient
 from ostraka_issuer.desk.children import start_child
@@ -41,6 +40,7 @@ from tests.postgres.admin import execute
 from tests.postgres.fixtures import database_url
 from tests.postgres.system import SystemPostgres, programs_are_missing
 from tests.support.stack import PASSWORD, IssuerHome, make_home
+from tests.support.wire import Wire
 
 CLIENTS: Final = (1, 8)
 READY_SECONDS: Final = 60.0
@@ -150,14 +150,16 @@ class Visitors:
     async def refresh(self, number: int) -> None:
         """Use the refresh token of one of them; the answer brings the next."""
         fields = {"grant_type": "refresh_token", "refresh_token": self.refresh_tokens[number]}
-        status, answer = await self.wires[number].form("/token", fields)
+        status, _, answer = await self.wires[number].form("/token", fields)
         _insist(status == 200, answer)
         self.refresh_tokens[number] = answer["refresh_token"]
         self.access_tokens[number] = answer["access_token"]
 
     async def introspect(self, number: int) -> None:
         """Ask about its access token, as a client with a secret."""
-        status, answer = await self.wires[number].form("/introspect", {"token": self.access_tokens[number]}, self.basic)
+        status, _, answer = await self.wires[number].form(
+            "/introspect", {"token": self.access_tokens[number]}, self.basic
+        )
         _insist(status == 200 and answer["active"] is True, answer)
 
 
@@ -172,8 +174,7 @@ async def visit(stack: AsyncExitStack, home: IssuerHome, secret: str) -> Visitor
     visitors = Visitors([], [], [], basic)
     for _ in range(max(CLIENTS)):
         wire = await stack.enter_async_context(Wire(home.url))
-        body = json.dumps({"username": "alice", "password": PASSWORD}).encode()
-        status, answer = await wire.post("/login", "application/json", body)
+        status, _, answer = await wire.login("alice", PASSWORD)
         _insist(status == 200, answer)
         visitors.wires.append(wire)
         visitors.refresh_tokens.append(answer["refresh_token"])
@@ -219,11 +220,10 @@ async def serving(home: IssuerHome) -> AsyncIterator[subprocess.Popen[bytes]]:
 
 async def _until_it_answers(process: "subprocess.Popen[bytes]", home: IssuerHome) -> None:
     deadline = time.monotonic() + READY_SECONDS
-    body = json.dumps({"username": "alice", "password": PASSWORD}).encode()
     while True:
         with contextlib.suppress(OSError, ValueError, asyncio.IncompleteReadError):
             async with Wire(home.url) as wire:
-                if (await wire.post("/login", "application/json", body))[0] == 200:
+                if (await wire.login("alice", PASSWORD)).status == 200:
                     return
         if process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"the issuer does not answer:\n{home.log.read_text()[-4_000:]}")

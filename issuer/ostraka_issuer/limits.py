@@ -44,6 +44,9 @@ USERNAME_MAX_CHARS: Final = 255
 HASHING_THREADS: Final = 2
 """Each holds up to 64 MiB while it hashes."""
 
+HASHING_NICENESS: Final = 10
+"""Of a thread that hashes: it has what the event loop leaves, a tenth where both want the same core."""
+
 HASHING_QUEUE: Final = 32
 """Logins that wait for a thread: some two seconds' worth. Beyond that the caller is told to come back."""
 

@@ -95,7 +95,14 @@ async def test_no_crowd_passes_through_the_moment_when_the_wait_is_over(any_worl
     assert await failures(any_world) == [6]
 
 
-async def test_guesses_side_by_side_are_all_counted(any_world: World) -> None:
+async def test_guesses_side_by_side_are_all_counted(any_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    check, all_let_in = any_world.passwords.check, asyncio.Barrier(20)
+
+    async def together(stored: str | None, password: str) -> bool:
+        await all_let_in.wait()  # or those that fail first keep the last ones out
+        return await check(stored, password)
+
+    monkeypatch.setattr(any_world.passwords, "check", together)
     done = await asyncio.gather(*(any_world.sessions.login("alice", WRONG) for _ in range(20)), return_exceptions=True)
     assert all(isinstance(error, LoginRefused) for error in done)
     assert await failures(any_world) == [20]

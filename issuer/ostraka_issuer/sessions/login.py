@@ -76,6 +76,7 @@ class Logins:
         self._audiences = tuple(audiences)
         self._clock = clock or SystemClock()
         self._random_bytes = random_bytes
+        self._under_way = 0
 
     async def login(self, username: str, password: str, asked: Asked) -> Issued:
         """Open a session.
@@ -87,6 +88,17 @@ class Logins:
             BadRequest: an audience that is not served, or not to this client.
             HashingBusy, SigningUnavailable, StoreUnavailable, KeyStoreError
         """
+        # As many as may be hashed or wait for it, and no more before the database is asked for the first time: what is
+        # going to be refused must not stand in line for its connections before the heartbeats and everybody else.
+        if self._under_way >= self._passwords.places:
+            raise HashingBusy("too many logins at once; try again")
+        self._under_way += 1
+        try:
+            return await self._login(username, password, asked)
+        finally:
+            self._under_way -= 1
+
+    async def _login(self, username: str, password: str, asked: Asked) -> Issued:
         async with self._store.read() as tx:
             audience = self._audience(await _client(tx, asked), asked)
         attempt = await self._throttle.admit(username, asked.address)

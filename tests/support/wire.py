@@ -1,9 +1,9 @@
-"""An HTTP client that costs next to nothing, for measuring a server on the same cores: one connection, kept alive."""
+"""An HTTP client that costs next to nothing, for loading a server on the same cores: one connection, kept alive."""
 
 import asyncio
 import json
 import time
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 ANSWER_SECONDS: Final = 30.0
@@ -11,6 +11,14 @@ IDLE_SECONDS: Final = 2.0
 """The issuer closes a connection after five; one that was idle for this long is made anew."""
 
 FORM: Final = "application/x-www-form-urlencoded"
+
+
+class Answer(NamedTuple):
+    """What came back: status, headers by name in small letters, and the JSON object."""
+
+    status: int
+    headers: dict[str, str]
+    content: dict[str, Any]
 
 
 class Wire:
@@ -34,14 +42,18 @@ class Wire:
         if self._streams is not None:
             self._streams[1].close()
 
-    async def form(self, path: str, fields: dict[str, str], authorization: str = "") -> tuple[int, dict[str, Any]]:
-        """Post a form; returns status and JSON object."""
+    async def form(self, path: str, fields: dict[str, str], authorization: str = "") -> Answer:
+        """Post a form."""
         return await self.post(path, FORM, urlencode(fields).encode(), authorization)
 
-    async def post(
-        self, path: str, media_type: str, body: bytes, authorization: str = ""
-    ) -> tuple[int, dict[str, Any]]:
-        """Post a body; returns status and JSON object."""
+    async def login(self, username: str, password: str) -> Answer:
+        """Log in."""
+        return await self.post(
+            "/login", "application/json", json.dumps({"username": username, "password": password}).encode()
+        )
+
+    async def post(self, path: str, media_type: str, body: bytes, authorization: str = "") -> Answer:
+        """Post a body."""
         reader, writer = await self._connect()
         credentials = f"Authorization: {authorization}\r\n" if authorization else ""
         head = (
@@ -50,11 +62,11 @@ class Wire:
         )
         writer.write(head.encode() + body)
         async with asyncio.timeout(ANSWER_SECONDS):
-            answer = (await reader.readuntil(b"\r\n\r\n")).lower()
-            length = int(answer.split(b"\r\ncontent-length: ", 1)[1].split(b"\r\n", 1)[0])
-            content: dict[str, Any] = json.loads(await reader.readexactly(length))
+            first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+            headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines if line)}
+            content: dict[str, Any] = json.loads(await reader.readexactly(int(headers["content-length"])))
         self._used = time.monotonic()
-        return int(answer.split(b" ", 2)[1]), content
+        return Answer(int(first.split(" ", 2)[1]), headers, content)
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self._streams is not None:

@@ -68,7 +68,7 @@ def login(
 
 @guarded
 def logout(home: HomePath = HOME_DEFAULT, as_json: Json = False) -> None:
-    """End the session, everywhere, and forget the login here.
+    """End the session, and forget the login here.
 
     Example:
 

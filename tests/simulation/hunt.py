@@ -36,16 +36,20 @@ def hunt(
     """
     chunks = iter([(seed, min(CHUNK, first + count - seed)) for seed in range(first, first + count, CHUNK)])
     if processes == 1:
-        _prepare()
-        found = []
-        for chunk in chunks:
-            found += _play(*chunk)
-            progress(chunk[1])
-            if len(found) >= FOUND_MAX:
-                break
-        return found
+        with remembered():
+            return _one_by_one(chunks, progress)
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), initializer=_prepare) as pool:
         return sorted(_collect(pool, chunks, processes, progress))
+
+
+def _one_by_one(chunks: Iterator[tuple[int, int]], progress: Callable[[int], None]) -> list[Failing]:
+    found: list[Failing] = []
+    for chunk in chunks:
+        found += _play(*chunk)
+        progress(chunk[1])
+        if len(found) >= FOUND_MAX:
+            break
+    return found
 
 
 def _collect(

@@ -137,8 +137,8 @@ async def test_keeping_it_goes_on_until_it_is_lost(store: Store, monkeypatch: py
         while (await first.look()).until == 1.0:
             await asyncio.sleep(0.01)
     assert not keeping.done()
-    async with store.write() as tx:
-        await tx.execute(update(FEED_LEASE).values(until=1.0, holder=None))
+    # Like whoever takes it: not while it is being renewed.
+    await store.work(lambda connection: connection.execute(update(FEED_LEASE).values(until=1.0, holder=None)))
     assert await second.take() is not None
     with pytest.raises(LeaseLost):
         await asyncio.wait_for(keeping, 30)

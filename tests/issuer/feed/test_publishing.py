@@ -1,6 +1,7 @@
 """The feed on a broker that works."""
 
 import asyncio
+from functools import partial
 
 import pytest
 from aiokafka import AIOKafkaProducer
@@ -10,6 +11,7 @@ from ostraka_issuer.errors import FeedAheadError
 from ostraka_issuer.feed import FeedRole
 from ostraka_issuer.feed.kafka import make_admin, make_producer
 from ostraka_issuer.feed.log import FeedLog
+from ostraka_issuer.feed.publisher import Publisher
 from ostraka_issuer.feed.topic import ensure_topic
 from ostraka_issuer.settings import IssuerSettings
 from ostraka_issuer.store import Store
@@ -190,7 +192,7 @@ async def test_no_broker_keeps_the_first_heartbeat_back_for_long(
         await asyncio.Event().wait()
 
     monkeypatch.setattr("ostraka_issuer.feed.publisher.ensure_topic", never)
-    monkeypatch.setattr("ostraka_issuer.feed.role.FEED_CHECK_HOLD", 0.2)
+    monkeypatch.setattr("ostraka_issuer.feed.herald.FEED_CHECK_HOLD", 0.2)
     async with FeedRole(store, KEY, settings) as role:
         assert await until(lambda: role.channel.beat)
 
@@ -247,7 +249,7 @@ class Refusing:
         producer = make_producer(settings)
         real = producer.send
 
-        async def send(topic: str, value: bytes, partition: int, headers: object) -> object:
+        async def send(topic: str, value: bytes, partition: int, headers: object = None) -> object:
             self.sent += 1
             if self.sent != 4:
                 return await real(topic, value, partition=partition, headers=headers)
@@ -260,13 +262,14 @@ class Refusing:
         return producer
 
 
-async def test_after_a_refusal_a_new_producer_sends_what_is_missing(store: Store, settings: IssuerSettings) -> None:
+async def test_after_a_refusal_a_new_producer_sends_what_is_missing(
+    store: Store, settings: IssuerSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     refusing = Refusing()
     await commit(store, *(f"t{number}" for number in range(8)))
     await new_sequencer(store).settle()
-    role = FeedRole(store, KEY, settings)
-    writer_of(role).publisher._make = refusing
-    async with role:
+    monkeypatch.setattr("ostraka_issuer.feed.writer.Publisher", partial(Publisher, make=refusing))
+    async with FeedRole(store, KEY, settings) as role:
         await until(lambda: published(role))
     assert len(refusing.made) == 2
     assert holds_in_order(await values(settings), await stored(store))

@@ -9,6 +9,8 @@ Rules, for parts whose signature was verified:
 3. It is refused while the root document that was in force at its head is missing: that one bounds what it may say.
 4. It only ever adds: what is revoked here and not in the snapshot stays revoked. The key set is replaced, as by an
    event; a key compromised once stays so.
+5. What it revokes is kept from now on for as long as it was to be kept when the snapshot was made. A snapshot that
+   seems to be old may have been made by a clock that is slow, and ``until`` by that clock has passed too early.
 """
 
 import math
@@ -52,10 +54,11 @@ class Gathering:
     Args:
         part: one of them; it is not taken yet.
         span: of the deny list that it is gathered for.
+        now: the time, in seconds since the epoch.
         keep: whether to hold on to their bytes.
     """
 
-    def __init__(self, part: SnapshotPart, span: int, *, keep: bool = False) -> None:
+    def __init__(self, part: SnapshotPart, span: int, now: float, *, keep: bool = False) -> None:
         self.name: Final = name_of(part)
         self.head: Final = part.head
         self.root_version: Final = part.root_version
@@ -68,6 +71,7 @@ class Gathering:
         self.size = 0
         self.raws: list[bytes] = []
         self._keep = keep
+        self._later = max(0, math.ceil(now - part.iat))
         self._missing = set(range(1, part.parts + 1))
 
     @property
@@ -92,7 +96,7 @@ class Gathering:
         self.size += sum(len(data) // NUMBER_BYTES for _, data in denied)
         if self.size <= STATE_ENTRIES_MAX:
             for until, data in denied:
-                self.denied.add_many(numbers_in(data), until)
+                self.denied.add_many(numbers_in(data), until + self._later)
             self._add(state)
             if self._keep:
                 self.raws.append(raw)
@@ -103,11 +107,12 @@ class Gathering:
         if state.keys is not None:
             self.keys, self.compromised = state.keys, state.compromised
         for cutoff in state.cutoffs:
-            self.cutoffs.add(Key(cutoff.level, cutoff.id), _moment(cutoff), cutoff.until)
+            self.cutoffs.add(Key(cutoff.level, cutoff.id), _moment(cutoff), cutoff.until + self._later)
         for left in state.remaining:
-            self.narrowings.keep_only(Key(left.level, left.id), left.permissions, _moment(left), left.until)
+            until = left.until + self._later
+            self.narrowings.keep_only(Key(left.level, left.id), left.permissions, _moment(left), until)
         for taken in state.revoked:
-            self.narrowings.revoke(taken.permission, _moment(taken), taken.until)
+            self.narrowings.revoke(taken.permission, _moment(taken), taken.until + self._later)
 
 
 def name_of(part: SnapshotPart) -> SnapshotName:

@@ -44,7 +44,7 @@ def part(number: int, parts: int, state: SnapshotState, **changes: Any) -> Snaps
 
 def gathered() -> snapshot.Gathering:
     parts = [part(number, len(SHARES), share) for number, share in enumerate(SHARES, start=1)]
-    found = snapshot.Gathering(parts[0], SPAN)
+    found = snapshot.Gathering(parts[0], SPAN, NOW)
     for one in parts:
         assert not found.is_whole
         assert snapshot.name_of(one) == found.name

@@ -121,6 +121,35 @@ def test_an_old_snapshot_does_not_make_ready_while_the_rest_is_withheld() -> Non
     assert other.freshness == "expired"
 
 
+def test_what_a_slow_clock_revoked_and_put_into_a_snapshot_is_kept_as_long_as_any() -> None:
+    """The issuer's clock is an hour slow when it revokes and when it makes the snapshot, and then is put right."""
+    fed = Fed()
+    before = list(fed.issuer.head.position)
+    revoked = fed.genuine(sub="someone", fv=before)
+    for raw in (
+        fed.issuer.cut_subject("eve"),
+        fed.issuer.revoke_permission("orders:read"),
+        fed.issuer.revoke_token(revoked.claims.jti, revoked.claims.exp),
+    ):
+        fed.take(raw)
+    beat, parts = fed.issuer.heartbeat(), parts_of(fed)
+    fed.issuer.clock.advance(3_600)
+    other = newcomer(fed)
+    for raw in (*parts, beat, fed.issuer.heartbeat()):
+        other.take(raw)
+    assert other.freshness == "fresh"
+    with pytest.raises(Revoked):
+        other.core.check_revocation(other.genuine(sub="eve", fv=before))
+    with pytest.raises(Revoked):
+        other.core.check_revocation(other.genuine(sub="someone", fv=before, jti=revoked.claims.jti))
+    assert not other.core.allows(other.genuine(sub="someone", fv=before), "orders:read")
+    # And no longer: nothing lives for so long.
+    fed.issuer.clock.advance(3_600)
+    other.beat()
+    assert other.core.state is not None
+    assert (len(other.core.state.denied), len(other.core.state.cutoffs)) == (0, 0)
+
+
 def test_what_came_before_its_turn_goes_on_from_the_snapshot() -> None:
     fed = busy()
     parts = parts_of(fed)

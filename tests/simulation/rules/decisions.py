@@ -59,12 +59,14 @@ def denied_and_accepted_again(history: History) -> Found:
 
 
 def equal_heads_decide_differently(history: History) -> Found:
-    """I4. Verifiers at the same head say the same of the same token, as far as the feed has a say in it."""
+    """I4. Verifiers at the same head say the same of the same token, as far as the feed has a say in it. Whoever was told
+    something by a thief with the feed key does not forget it, and says no more often.
+    """
     said: dict[tuple[object, str], tuple[str, tuple[str, ...]]] = {}
     for seen in decisions(history):
         if seen.said not in ("ok", "revoked", "key_compromised", "unknown_key") or seen.token.wrong:
             continue
-        if seen.token.exp < seen.signed:
+        if seen.tainted or seen.token.exp < seen.signed:
             continue
         first = said.setdefault((seen.look.head, seen.token.jti), (seen.said, seen.allowed))
         if first != (seen.said, seen.allowed):

@@ -59,8 +59,8 @@ def denied_and_accepted_again(history: History) -> Found:
 
 
 def equal_heads_decide_differently(history: History) -> Found:
-    """I4. Verifiers at the same head say the same of the same token, as far as the feed has a say in it. Whoever was told
-    something by a thief with the feed key does not forget it, and says no more often.
+    """I4. Verifiers at the same head say the same of the same token, as far as the feed has a say in it. Whoever was
+    told something by a thief with the feed key does not forget it, and says no more often.
     """
     said: dict[tuple[object, str], tuple[str, tuple[str, ...]]] = {}
     for seen in decisions(history):

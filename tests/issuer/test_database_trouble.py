@@ -16,6 +16,7 @@ import asyncpg
 import httpx
 import pytest
 from sqlalchemy import Connection, event, func, select
+from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from ostraka_issuer.store import postgres_link
 from ostraka_issuer.store.sqlite import SqliteStore
@@ -103,8 +104,15 @@ async def test_a_sqlite_file_that_may_only_be_read(tmp_path: Path) -> None:
         def begun(connection: Connection) -> None:
             connection.exec_driver_sql(f"PRAGMA query_only = {setting}")
 
+        def opened(connection: DBAPIConnection, _record: object) -> None:
+            # One that was given up may come back, and is as it was left.
+            cursor = connection.cursor()
+            cursor.execute(f"PRAGMA query_only = {setting}")
+            cursor.close()
+
         for engine in engines:
             event.listen(engine, "begin", begun, insert=True)
+            event.listen(engine, "connect", opened, insert=True)
 
         @contextmanager
         def read_only() -> Iterator[None]:

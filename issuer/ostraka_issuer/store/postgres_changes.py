@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+import asyncpg
 from pydantic import SecretStr
 
 from ostraka_consumers.uninterrupted import uninterrupted
@@ -47,6 +48,9 @@ async def _listen(url: SecretStr, heard: Callable[..., None]) -> Any:
     connection = await connect(url)
     try:
         await connection.add_listener(CHANNEL, heard)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        connection.terminate()
+        raise StoreUnavailable(f"the connection that tells of changes in the database broke: {error}") from error
     except BaseException:
         connection.terminate()
         raise

@@ -1,11 +1,14 @@
 """What the commands say of a change that may have narrowed somebody's access."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import typer
+from rich.text import Text
 
 from .exits import Exit
+from .office import Office, at_work
 from .output import Output
 
 
@@ -41,3 +44,30 @@ def end(change: Mapping[str, Any], output: Output, *, inside: bool) -> None:
         return
     output.note("It cannot get lost, but verifiers do not know yet: is the issuer well, and the broker?")
     raise typer.Exit(Exit.NOT_READY)
+
+
+def carry_out(
+    home: Path,
+    by_login: bool,
+    as_json: bool,
+    work: Callable[[Office], Awaitable[dict[str, Any]]],
+    said: Callable[[Mapping[str, Any]], str],
+) -> None:
+    """Make a change at the doors, say what it was and how far it has come, and end as it did.
+
+    Args:
+        work: asks for the change.
+        said: what to say of the answer.
+
+    Raises:
+        CommandError, IssuerError: as ``at_work``.
+        typer.Exit: as ``end``.
+    """
+
+    async def change(office: Office) -> tuple[dict[str, Any], bool]:
+        return await work(office), office.inside
+
+    done, inside = at_work(home, by_login, change)
+    output = Output(as_json)
+    output.result(done, Text(f"{said(done)}{progress(done, inside=inside)}"))
+    end(done, output, inside=inside)

@@ -10,7 +10,7 @@ from rich.text import Text
 from ostraka_issuer.accounts.clients import GRANT_TYPES, TOKEN_EXCHANGE, AuthMethod
 from ostraka_issuer.home import read_json
 
-from .changes import end, progress
+from .changes import carry_out, end, progress
 from .exits import Exit
 from .guard import CommandError, guarded
 from .office import MOST, ByLogin, Most, Office, at_work
@@ -223,14 +223,13 @@ def secret(
         ostraka clients secret billing --reason "was in a log"
     """
 
-    async def work(office: Office) -> tuple[dict[str, Any], bool]:
-        return await office.ask("POST", "clients", client_id, "secret", json={"reason": reason}), office.inside
-
-    done, inside = at_work(home, by_login, work)
-    output = Output(as_json)
-    shown = f"secret of {client_id}, shown this once: {done['client_secret']}"
-    output.result(done, Text(f"{shown}{progress(done, inside=inside)}"))
-    end(done, output, inside=inside)
+    carry_out(
+        home,
+        by_login,
+        as_json,
+        lambda office: office.ask("POST", "clients", client_id, "secret", json={"reason": reason}),
+        lambda done: f"secret of {client_id}, shown this once: {done['client_secret']}",
+    )
 
 
 @app.command()
@@ -281,13 +280,13 @@ def delete(
         ostraka clients delete billing --reason "replaced"
     """
 
-    async def work(office: Office) -> tuple[dict[str, Any], bool]:
-        return await office.ask("DELETE", "clients", client_id, params={"reason": reason}), office.inside
-
-    done, inside = at_work(home, by_login, work)
-    output = Output(as_json)
-    output.result(done, Text(f"client {client_id} is gone{progress(done, inside=inside)}"))
-    end(done, output, inside=inside)
+    carry_out(
+        home,
+        by_login,
+        as_json,
+        lambda office: office.ask("DELETE", "clients", client_id, params={"reason": reason}),
+        lambda _: f"client {client_id} is gone",
+    )
 
 
 def _change(home: Path, by_login: bool, as_json: bool, client_id: str, body: Mapping[str, Any], what: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from .changes import counted, end, progress
+from .changes import carry_out, counted, end, progress
 from .exits import Exit
 from .guard import CommandError, guarded
 from .office import MOST, ByLogin, Most, Office, at_work
@@ -142,13 +142,13 @@ def delete(
         ostraka roles delete clerk --reason "reorganised"
     """
 
-    async def work(office: Office) -> tuple[dict[str, Any], bool]:
-        return await office.ask("DELETE", "roles", name, params={"reason": reason}), office.inside
-
-    done, inside = at_work(home, by_login, work)
-    output = Output(as_json)
-    output.result(done, Text(f"role {name} is gone{progress(done, inside=inside)}"))
-    end(done, output, inside=inside)
+    carry_out(
+        home,
+        by_login,
+        as_json,
+        lambda office: office.ask("DELETE", "roles", name, params={"reason": reason}),
+        lambda _: f"role {name} is gone",
+    )
 
 
 def _something(permissions: list[str]) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from .changes import end, progress
+from .changes import carry_out
 from .dashes import TakesId
 from .guard import guarded
 from .office import MOST, ByLogin, Most, Office, at_work
@@ -80,13 +80,13 @@ def end_session(
         ostraka sessions end s1x7rT9vT9mJ1wq9Zr8b0A --reason "laptop lost"
     """
 
-    async def work(office: Office) -> tuple[dict[str, Any], bool]:
-        return await office.ask("DELETE", "sessions", session_id, params={"reason": reason}), office.inside
-
-    done, inside = at_work(home, by_login, work)
-    output = Output(as_json)
-    output.result(done, Text(f"session {session_id} is over{progress(done, inside=inside)}"))
-    end(done, output, inside=inside)
+    carry_out(
+        home,
+        by_login,
+        as_json,
+        lambda office: office.ask("DELETE", "sessions", session_id, params={"reason": reason}),
+        lambda _: f"session {session_id} is over",
+    )
 
 
 def time(seconds: float) -> str:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from ostraka_schemas.permissions import overlaps
 
-from .changes import end, progress
+from .changes import carry_out, end, progress
 from .exits import Exit
 from .guard import CommandError, guarded
 from .office import MOST, ByLogin, Most, Office, at_work
@@ -213,14 +213,11 @@ def delete(
         ostraka users delete alice --reason "asked for it"
     """
 
-    async def work(office: Office) -> tuple[dict[str, Any], bool]:
+    async def work(office: Office) -> dict[str, Any]:
         user = await office.user(name)
-        return await office.ask("DELETE", "users", user["id"], params={"reason": reason}), office.inside
+        return await office.ask("DELETE", "users", user["id"], params={"reason": reason})
 
-    done, inside = at_work(home, by_login, work)
-    output = Output(as_json)
-    output.result(done, Text(f"{name} is gone{progress(done, inside=inside)}"))
-    end(done, output, inside=inside)
+    carry_out(home, by_login, as_json, work, lambda _: f"{name} is gone")
 
 
 def _something(*given: list[str]) -> None:

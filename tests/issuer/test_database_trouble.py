@@ -15,7 +15,7 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
-from sqlalchemy import Connection, event, func, select
+from sqlalchemy import event, func, select
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from ostraka_issuer.store import postgres_link
@@ -101,18 +101,14 @@ async def test_a_sqlite_file_that_may_only_be_read(tmp_path: Path) -> None:
         engines = store._engine.sync_engine, store._thread_engine
         setting = "OFF"
 
-        def begun(connection: Connection) -> None:
-            connection.exec_driver_sql(f"PRAGMA query_only = {setting}")
-
-        def opened(connection: DBAPIConnection, _record: object) -> None:
-            # One that was given up may come back, and is as it was left.
+        def taken(connection: DBAPIConnection, _record: object, _proxy: object) -> None:
+            # Before its transaction begins: a connection that may only read does not begin one that writes.
             cursor = connection.cursor()
             cursor.execute(f"PRAGMA query_only = {setting}")
             cursor.close()
 
         for engine in engines:
-            event.listen(engine, "begin", begun, insert=True)
-            event.listen(engine, "connect", opened, insert=True)
+            event.listen(engine, "checkout", taken)
 
         @contextmanager
         def read_only() -> Iterator[None]:

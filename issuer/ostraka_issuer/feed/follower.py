@@ -174,9 +174,10 @@ class Followers:
         for follower in self._open:
             follower.push(records)
 
-    async def heard(self) -> Beat:
-        """The newest heartbeat; waits for the first."""
-        while self._beat is None:
+    async def heard(self, position: Position) -> Beat:
+        """A heartbeat that knows of ``position``; waits for it. The newest may be one that an earlier process made."""
+        while self._beat is None or self._beat.head.position < position:
+            self._heard.clear()
             await self._heard.wait()
         return self._beat
 

@@ -75,7 +75,7 @@ class LocalSource:
             return
         try:
             async with asyncio.timeout(FEED_HEARD):
-                beat = await self._followers.heard()
+                beat = await self._followers.heard(start.position)
         except TimeoutError:
             return
         # The heartbeat first: no verifier jumps to a head of which it has not heard.

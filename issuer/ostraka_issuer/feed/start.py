@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
+from ostraka_schemas.records import Position
+
 from ..store import Store
 from ..store.snapshots import read_snapshot
 from .log import FeedLog
@@ -17,10 +19,12 @@ class Start(NamedTuple):
     Attributes:
         roots: every root document that is in the feed, in ascending versions.
         parts: a whole snapshot.
+        position: where it leads to.
     """
 
     roots: Sequence[bytes]
     parts: Sequence[bytes]
+    position: Position
 
 
 FindStart = Callable[[], Awaitable[Start | None]]
@@ -51,6 +55,6 @@ def stored_start(
         head = snapshot.head
         if head.position.epoch != now.epoch or await log.hash_at(head.position) != head.hash:
             return None
-        return Start(await roots.signed_roots(), parts)
+        return Start(await roots.signed_roots(), parts, head.position)
 
     return find

@@ -108,7 +108,7 @@ async def test_it_can_be_run_again_and_waits_for_a_database_that_is_away(store: 
 
 
 async def start() -> Start | None:
-    return Start([b"{root 1}", b"{root 2}"], [b"part 1", b"part 2"])
+    return Start([b"{root 1}", b"{root 2}"], [b"part 1", b"part 2"], Position(1, 2))
 
 
 @pytest.mark.parametrize("taken", [True, False])
@@ -133,6 +133,26 @@ async def test_it_starts_from_the_stored_snapshot_if_that_is_taken(store: Store,
         *(records[2:] if taken else records),
         b"beat",
     ]
+    task.cancel()
+    await asyncio.wait({task})
+
+
+async def test_a_heartbeat_of_an_earlier_process_does_not_lead_to_the_snapshot(store: Store) -> None:
+    await commit(store, "a", "b", "c")
+    await new_sequencer(store).settle()
+    first, *_, last = await FeedLog(store).hashes_after(None, 3)
+    followers = Followers(FeedLog(store).after)
+    followers.push_beat(Beat(first, b"old beat"))
+    sink = Sink()
+    sink.jumps_to = Position(1, 2)
+    task = asyncio.create_task(LocalSource(followers, lambda: None, random=Random(1), find_start=start).run(sink))
+    followers.push_beat(Beat(first, b"old beat"))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert sink.delivered == []
+    followers.push_beat(Beat(last, b"beat"))
+    await until(lambda: len(sink.delivered) == 7)
+    assert sink.delivered[2:5] == [b"beat", b"part 1", b"part 2"]
     task.cancel()
     await asyncio.wait({task})
 

@@ -20,9 +20,11 @@ from .errors import (
     WrongIssuer,
 )
 from .grant import Grant
+from .issuers import MultiIssuerVerifier
 from .live import Ending
+from .protocol import TokenVerifier
 from .requirements import Requirement, all_of, any_of
-from .status import Status
+from .status import IssuersStatus, Status
 from .trust.freshness import Freshness
 from .verifier import Verifier
 
@@ -33,8 +35,10 @@ __all__ = [
     "Expired",
     "Freshness",
     "Grant",
+    "IssuersStatus",
     "KeyCompromised",
     "Malformed",
+    "MultiIssuerVerifier",
     "NotReady",
     "NotYetValid",
     "PermissionDenied",
@@ -43,6 +47,7 @@ __all__ = [
     "SourceError",
     "Stale",
     "Status",
+    "TokenVerifier",
     "TooManyGrants",
     "TrustAnchor",
     "UnknownKey",

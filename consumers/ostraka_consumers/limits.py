@@ -43,6 +43,12 @@ ISSUER_CLOCK_ERROR_MAX: Final = 2 * 3600
 of its time. Older ones are taken at their word: it costs memory not to, for a history that is all over. What claims to
 be from further in the future is kept as if it were from there: only a thief says so."""
 
+HORIZON_STEPS: Final = 16
+"""Revocations are forgotten in steps of this part of the time that they are kept: they outstay it by at most one."""
+
+HORIZON_STEPS_MAX: Final = 1_024
+"""Steps ahead. A long history that is read at once has more; then the oldest ones wait for the next."""
+
 COMPROMISED_KEYS_MAX: Final = 1_024
 """A compromised key stays compromised whatever a later key set says."""
 

@@ -67,3 +67,29 @@ class Status:
             "live": self.live,
             "persisted": None if self.persisted is None else self.persisted.to_dict(),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class IssuersStatus:
+    """One look at a verifier of several issuers.
+
+    Attributes:
+        ready: it can decide about what it needs: tokens of every issuer, or of one.
+        issuers: how each issuer's verifier is.
+        counters: tokens that were refused before a verifier was chosen for them, as ``token.<code>``.
+        remembered: of how many tokens it is kept who judges them.
+    """
+
+    ready: bool
+    issuers: Mapping[str, Status]
+    counters: Mapping[str, int]
+    remembered: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain JSON types."""
+        return {
+            "ready": self.ready,
+            "issuers": {issuer: status.to_dict() for issuer, status in self.issuers.items()},
+            "counters": dict(self.counters),
+            "remembered": self.remembered,
+        }

@@ -72,7 +72,7 @@ def test_over_long_times_every_token_meets_the_same_decision(said: list[Step], o
     for verifier in (straight, crooked):
         verifier.deliver(issuer.heartbeat())
         assert verifier.core.state is not None
-        assert verifier.core.state.entries == 0
+        assert verifier.core.state.entries <= 1  # of all that was forgotten, one cut-off of everyone is left
 
 
 def decision(verifier: Verifier, token: str) -> str | tuple[str, ...]:

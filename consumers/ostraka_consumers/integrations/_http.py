@@ -8,8 +8,8 @@ from typing import Any, Final, NamedTuple
 from ostraka_consumers import limits
 from ostraka_consumers.errors import NotReady, Stale, VerificationError
 from ostraka_consumers.grant import Grant
+from ostraka_consumers.protocol import TokenVerifier
 from ostraka_consumers.requirements import Requirement
-from ostraka_consumers.verifier import Verifier
 
 from ._bearer import AS_EVER, Freshness, bearer_of
 
@@ -33,7 +33,7 @@ class Gate(NamedTuple):
     requirement: Requirement | None = None
     freshness: Freshness = AS_EVER
 
-    def admit(self, verifier: Verifier, scope: Scope) -> Grant:
+    def admit(self, verifier: TokenVerifier, scope: Scope) -> Grant:
         """The grant of whoever asks. Where the scope carries what can, the connection ends with it.
 
         Raises:

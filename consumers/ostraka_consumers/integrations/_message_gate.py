@@ -6,8 +6,8 @@ from typing import NamedTuple
 from ostraka_consumers import limits
 from ostraka_consumers.errors import NotReady, Stale
 from ostraka_consumers.grant import Grant
+from ostraka_consumers.protocol import TokenVerifier
 from ostraka_consumers.requirements import Requirement
-from ostraka_consumers.verifier import Verifier
 
 from ._bearer import AS_EVER, Freshness
 from ._messages import Headers, bearer_token
@@ -16,7 +16,7 @@ from ._messages import Headers, bearer_token
 class MessageGate(NamedTuple):
     """What the sender of every message must be allowed, if anything, and how much staleness is borne."""
 
-    verifier: Verifier
+    verifier: TokenVerifier
     requirement: Requirement | None = None
     freshness: Freshness = AS_EVER
 

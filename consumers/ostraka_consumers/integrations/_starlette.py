@@ -8,13 +8,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.websockets import WebSocket, WebSocketState
 
 from ostraka_consumers.errors import ConfigurationError, VerificationError
-from ostraka_consumers.verifier import Verifier
+from ostraka_consumers.protocol import TokenVerifier
 
 from ._http import MEDIA_TYPE, closing, problem, problem_headers, takes_an_answer
 from ._live import LiveMiddleware
 
 
-def install(app: Starlette, verifier: Verifier | None = None) -> None:
+def install(app: Starlette, verifier: TokenVerifier | None = None) -> None:
     """Let ``app`` answer refusals, decide with ``verifier``, and end what outlives its grant.
 
     Args:
@@ -30,14 +30,14 @@ def install(app: Starlette, verifier: Verifier | None = None) -> None:
     app.add_exception_handler(VerificationError, cast("Any", _answer))
 
 
-def verifier_of(connection: HTTPConnection) -> Verifier:
+def verifier_of(connection: HTTPConnection) -> TokenVerifier:
     """The verifier of the application that ``connection`` came to.
 
     Raises:
         ConfigurationError: there is none.
     """
     verifier = getattr(connection.app.state, "verifier", None)
-    if not isinstance(verifier, Verifier):
+    if not isinstance(verifier, TokenVerifier):
         raise ConfigurationError("no verifier: call install(app, verifier), or set app.state.verifier in the lifespan")
     return verifier
 

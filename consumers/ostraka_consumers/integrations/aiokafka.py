@@ -32,9 +32,10 @@ from aiokafka.errors import IllegalStateError
 from ostraka_consumers import limits
 from ostraka_consumers.errors import ConfigurationError, NotReady, Stale, VerificationError
 from ostraka_consumers.grant import Grant
+from ostraka_consumers.protocol import TokenVerifier
 from ostraka_consumers.requirements import Requirement
 from ostraka_consumers.sources._refusal import name_of
-from ostraka_consumers.verifier import Grace, Verifier
+from ostraka_consumers.verifier import Grace
 from ostraka_schemas.topics import REJECTED_SUFFIX
 
 from ._bearer import checked_freshness, requirement_or_none
@@ -49,7 +50,7 @@ _log: Final = logging.getLogger("ostraka.aiokafka")
 
 def secured(
     consumer: AIOKafkaConsumer,
-    verifier: Verifier,
+    verifier: TokenVerifier,
     *,
     producer: AIOKafkaProducer,
     requires: str | Requirement | Sequence[str | Requirement] | None = None,

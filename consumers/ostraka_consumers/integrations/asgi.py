@@ -22,8 +22,9 @@ from typing import Final
 
 from ostraka_consumers.errors import ConfigurationError, VerificationError
 from ostraka_consumers.grant import Grant
+from ostraka_consumers.protocol import TokenVerifier
 from ostraka_consumers.requirements import Requirement
-from ostraka_consumers.verifier import Grace, Verifier
+from ostraka_consumers.verifier import Grace
 
 from ._bearer import checked_freshness, requirement_or_none
 from ._http import App, Gate, Receive, Scope, Send, refuse
@@ -52,7 +53,7 @@ class OstrakaMiddleware:
     def __init__(
         self,
         app: App,
-        verifier: Verifier,
+        verifier: TokenVerifier,
         *,
         requires: str | Requirement | Sequence[str | Requirement] | None = None,
         max_staleness: float = math.inf,

@@ -59,9 +59,10 @@ from ostraka_consumers.errors import (
     VerificationError,
 )
 from ostraka_consumers.grant import Grant
+from ostraka_consumers.protocol import TokenVerifier
 from ostraka_consumers.requirements import Requirement
 from ostraka_consumers.sources._refusal import name_of
-from ostraka_consumers.verifier import Grace, Verifier
+from ostraka_consumers.verifier import Grace
 from ostraka_schemas.topics import REJECTED_SUFFIX
 
 from ._bearer import Freshness, checked_freshness, requirement_of, requirement_or_none
@@ -148,7 +149,7 @@ class OstrakaMiddleware:
 
     def __init__(
         self,
-        verifier: Verifier,
+        verifier: TokenVerifier,
         *,
         require: str | Requirement | Sequence[str | Requirement] | None = None,
         rejected_topic: Callable[[str], str] = lambda topic: topic + REJECTED_SUFFIX,

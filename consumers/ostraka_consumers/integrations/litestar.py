@@ -17,8 +17,9 @@ from typing import Any, Final, cast
 
 from ostraka_consumers.errors import ConfigurationError, VerificationError
 from ostraka_consumers.grant import Grant
+from ostraka_consumers.protocol import TokenVerifier
 from ostraka_consumers.requirements import Requirement
-from ostraka_consumers.verifier import Grace, Verifier
+from ostraka_consumers.verifier import Grace
 
 from ._bearer import checked_freshness, requirement_of
 from ._http import MEDIA_TYPE, Gate, closing, problem, problem_headers
@@ -46,7 +47,7 @@ class OstrakaPlugin(InitPluginProtocol):
         verifier: decides; the application's lifespan, or whoever made it, starts and stops it.
     """
 
-    def __init__(self, verifier: Verifier) -> None:
+    def __init__(self, verifier: TokenVerifier) -> None:
         self._verifier: Final = verifier
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
@@ -91,9 +92,9 @@ def _provide(gate: Gate) -> Provide:
     return Provide(permitted, use_cache=False)
 
 
-def _verifier_in(state: State) -> Verifier:
+def _verifier_in(state: State) -> TokenVerifier:
     verifier = state.get("verifier")
-    if not isinstance(verifier, Verifier):
+    if not isinstance(verifier, TokenVerifier):
         raise ConfigurationError("no verifier: give the application plugins=[OstrakaPlugin(verifier)]")
     return verifier
 

@@ -273,7 +273,7 @@ class TrustCore:
             raise Refused("root_missing")
         name = snapshot.name_of(part)
         if self._gathering is None or name > self._gathering.name:
-            self._gathering = snapshot.Gathering(part, state.denied.span, now, keep=self._keep is not None)
+            self._gathering = snapshot.Gathering(part, state.denied.span, keep=self._keep is not None)
         if name != self._gathering.name:
             return Receipt(Outcome.DUPLICATE, "older_snapshot", position=position)
         try:
@@ -299,7 +299,7 @@ class TrustCore:
         self._gathering = None
         for verified in self._roots.waiting_until(gathered.root_version):
             self._enter(verified, state)
-        alarm = snapshot.take(gathered, state)
+        alarm = snapshot.take(gathered, state, now)
         if alarm is not None:
             self._raise(alarm)
         if not chain.jump(gathered.head):

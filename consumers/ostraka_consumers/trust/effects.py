@@ -1,7 +1,8 @@
 """What an applied record does: the state that tokens are judged by.
 
 Nothing is ever un-revoked. An entry leaves only when a signed heartbeat says that a time has come at which every token
-it could meet has expired; the verifier's own clock has no say in it.
+it could meet has expired; the verifier's own clock has no say in it. What was minted before it is dead from then on,
+also if it claims to live: see ``horizon``.
 """
 
 from collections.abc import Collection, Sequence
@@ -28,6 +29,7 @@ from ostraka_schemas.subjects import Complex, IssSub, JwtId, Opaque, SubjectIden
 from .alarms import Alarm
 from .cutoffs import ISSUER, Cutoffs, Key, Moment, Narrowings
 from .denylist import DenyList, token_number
+from .horizon import Horizon
 from .keyset import BeyondLimits, KeySet
 
 
@@ -42,6 +44,7 @@ class TrustState:
         self.cutoffs = Cutoffs()
         self.narrowings = Narrowings()
         self.skipped = 0
+        self._horizon = Horizon(self._keep)
         self._forgotten_until = 0.0
         self._latest_iat = 0
 
@@ -75,14 +78,16 @@ class TrustState:
         # Key sets, root documents and the cut-off for everyone take no more room however many there are.
         if self.entries >= STATE_ENTRIES_MAX and not isinstance(event, KeySetChanged | RootPublished | IssuerCutoff):
             return Alarm.STATE_FULL
-        return self._take(event, record, self._keep_until(record, now))
+        expires = self._keep_until(record.iat, now)
+        self._horizon.note(Moment(record.position, record.iat), expires)
+        return self._take(event, record, expires)
 
-    def _keep_until(self, record: Record, now: float) -> float:
+    def _keep_until(self, iat: int, now: float) -> float:
         # If the issuer's clock is or was wrong, its tokens live longer than the record's time says. A record from the
         # future may keep itself for a while, but not all that come after it: hence ``now``.
-        is_recent = now - record.iat <= ISSUER_CLOCK_ERROR_MAX
+        is_recent = now - iat <= ISSUER_CLOCK_ERROR_MAX + self._keep
         believed = now if is_recent else min(float(self._latest_iat), now)
-        said = min(float(record.iat), now + ISSUER_CLOCK_ERROR_MAX)
+        said = min(float(iat), now + ISSUER_CLOCK_ERROR_MAX)
         return self._keep + max(said, self._forgotten_until, believed)
 
     def _take(self, event: Event, record: Record, expires: float) -> Alarm | None:
@@ -121,16 +126,29 @@ class TrustState:
         self._keep = max(self._keep, _keep(root))
         self.keys = self.keys.within(root)
 
-    def take_over(self, latest_iat: int) -> None:
-        """Go on after a record of that ``iat``, whose effect a snapshot brought."""
-        self._latest_iat = max(self._latest_iat, latest_iat)
+    def take_over(self, last: Moment, signed_at: int, now: float) -> None:
+        """Go on after a record whose effect a snapshot brought, with all before it.
+
+        The snapshot may have been made by a clock that is slow: by its times, what it revokes may be over too early. So
+        it is all kept until every token is dead that was minted before its head.
+
+        Args:
+            last: the record's place, and the latest ``iat`` up to there.
+            signed_at: ``iat`` of the snapshot.
+            now: the time, in seconds since the epoch.
+        """
+        self._latest_iat = max(self._latest_iat, last.iat)
+        self._horizon.hold(last, self._keep_until(signed_at, now))
 
     def forget(self, signed_time: float) -> None:
         """Drop what can meet no living token, ``signed_time`` being the ``iat`` of a verified heartbeat."""
         self._forgotten_until = max(self._forgotten_until, signed_time)
-        self.denied.forget(signed_time)
-        self.cutoffs.forget(signed_time)
-        self.narrowings.forget(signed_time)
+        until, moment = self._horizon.move(self._forgotten_until)
+        if moment is not None:
+            self.cutoffs.add(ISSUER, moment, until + ISSUER_CLOCK_ERROR_MAX + self._keep)
+        self.denied.forget(until)
+        self.cutoffs.forget(until)
+        self.narrowings.forget(until)
 
     def replace_keys(self, keys: Sequence[PublishedKey], compromised: Collection[str] = ()) -> Alarm | None:
         """Take a new key set. Returns what a person must look at, if anything; then nothing is changed.

@@ -9,8 +9,8 @@ Rules, for parts whose signature was verified:
 3. It is refused while the root document that was in force at its head is missing: that one bounds what it may say.
 4. It only ever adds: what is revoked here and not in the snapshot stays revoked. The key set is replaced, as by an
    event; a key compromised once stays so.
-5. What it revokes is kept from now on for as long as it was to be kept when the snapshot was made. A snapshot that
-   seems to be old may have been made by a clock that is slow, and ``until`` by that clock has passed too early.
+5. What it revokes is kept until every token minted before its head is dead, whatever ``until`` says: that may have been
+   told by a clock that was slow.
 """
 
 import math
@@ -54,11 +54,10 @@ class Gathering:
     Args:
         part: one of them; it is not taken yet.
         span: of the deny list that it is gathered for.
-        now: the time, in seconds since the epoch.
         keep: whether to hold on to their bytes.
     """
 
-    def __init__(self, part: SnapshotPart, span: int, now: float, *, keep: bool = False) -> None:
+    def __init__(self, part: SnapshotPart, span: int, *, keep: bool = False) -> None:
         self.name: Final = name_of(part)
         self.head: Final = part.head
         self.root_version: Final = part.root_version
@@ -71,7 +70,6 @@ class Gathering:
         self.size = 0
         self.raws: list[bytes] = []
         self._keep = keep
-        self._later = max(0, math.ceil(now - part.iat))
         self._missing = set(range(1, part.parts + 1))
 
     @property
@@ -96,7 +94,7 @@ class Gathering:
         self.size += sum(len(data) // NUMBER_BYTES for _, data in denied)
         if self.size <= STATE_ENTRIES_MAX:
             for until, data in denied:
-                self.denied.add_many(numbers_in(data), until + self._later)
+                self.denied.add_many(numbers_in(data), until)
             self._add(state)
             if self._keep:
                 self.raws.append(raw)
@@ -107,12 +105,11 @@ class Gathering:
         if state.keys is not None:
             self.keys, self.compromised = state.keys, state.compromised
         for cutoff in state.cutoffs:
-            self.cutoffs.add(Key(cutoff.level, cutoff.id), _moment(cutoff), cutoff.until + self._later)
+            self.cutoffs.add(Key(cutoff.level, cutoff.id), _moment(cutoff), cutoff.until)
         for left in state.remaining:
-            until = left.until + self._later
-            self.narrowings.keep_only(Key(left.level, left.id), left.permissions, _moment(left), until)
+            self.narrowings.keep_only(Key(left.level, left.id), left.permissions, _moment(left), left.until)
         for taken in state.revoked:
-            self.narrowings.revoke(taken.permission, _moment(taken), taken.until + self._later)
+            self.narrowings.revoke(taken.permission, _moment(taken), taken.until)
 
 
 def name_of(part: SnapshotPart) -> SnapshotName:
@@ -120,11 +117,11 @@ def name_of(part: SnapshotPart) -> SnapshotName:
     return SnapshotName(part.head.position, part.iat, part.head.hash, part.parts, part.jti.rpartition(".")[0])
 
 
-def take(gathered: Gathering, state: TrustState) -> Alarm | None:
-    """Add a whole snapshot to a state. Returns what a person must look at, if anything."""
+def take(gathered: Gathering, state: TrustState, now: float) -> Alarm | None:
+    """Add a whole snapshot to a state at the time ``now``. Returns what a person must look at, if anything."""
     if gathered.size + state.entries > STATE_ENTRIES_MAX:
         return Alarm.STATE_FULL
-    state.take_over(gathered.latest_iat)
+    state.take_over(Moment(gathered.head.position, gathered.latest_iat), gathered.name.iat, now)
     state.cutoffs.absorb(gathered.cutoffs)
     state.narrowings.absorb(gathered.narrowings)
     state.denied.absorb(gathered.denied)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from ostraka_consumers.trust.core import TrustCore
+from ostraka_consumers.trust.cutoffs import ISSUER
 from ostraka_consumers.trust.receipt import Receipt
 from ostraka_consumers.trust.tokens import GenuineToken, TokenReader
 from ostraka_schemas.records import Record
@@ -49,6 +50,13 @@ class Fed:
             "now": core.now(self.issuer.clock.now()),
             "records": core.counters["records"],
         }
+
+    @property
+    def remembered(self) -> int:
+        """How many entries there are beside the cut-off of everyone that stands for what was forgotten."""
+        state = self.core.state
+        assert state is not None
+        return state.entries - sum(key == ISSUER for key, _, _ in state.cutoffs.kept())
 
     def genuine(self, **claims: Any) -> GenuineToken:
         """A token that passed steps 1 to 4."""

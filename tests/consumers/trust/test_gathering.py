@@ -44,7 +44,7 @@ def part(number: int, parts: int, state: SnapshotState, **changes: Any) -> Snaps
 
 def gathered() -> snapshot.Gathering:
     parts = [part(number, len(SHARES), share) for number, share in enumerate(SHARES, start=1)]
-    found = snapshot.Gathering(parts[0], SPAN, NOW)
+    found = snapshot.Gathering(parts[0], SPAN)
     for one in parts:
         assert not found.is_whole
         assert snapshot.name_of(one) == found.name
@@ -81,7 +81,7 @@ def test_a_snapshot_is_taken_as_long_as_there_is_room_for_all_of_it(
     state = TrustState(FakeIssuer().root)
     assert state.denied.span == SPAN
     state.denied.add_many(range(2, 2 + there_before), NOW + 900)
-    assert snapshot.take(gathered(), state) is (Alarm.STATE_FULL if short else None)
+    assert snapshot.take(gathered(), state, NOW) is (Alarm.STATE_FULL if short else None)
     assert state.entries == there_before + (0 if short else SIZE)
 
 
@@ -89,7 +89,7 @@ def test_a_snapshot_without_a_key_set_leaves_the_one_there_is() -> None:
     fed = Fed()
     assert fed.core.state is not None
     before = fed.core.keys
-    assert snapshot.take(gathered(), fed.core.state) is None
+    assert snapshot.take(gathered(), fed.core.state, NOW) is None
     assert fed.core.keys is before
     assert len(before) == 1
 

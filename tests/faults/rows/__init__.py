@@ -1,6 +1,7 @@
 """The rows of the table, a module for each kind of fault."""
 
 from tests.faults.rows import (
+    backups,
     brokers,
     channels,
     clocks,
@@ -28,6 +29,7 @@ ROWS: list[Row] = [
     *retention.ROWS,
     *kills.ROWS,
     *databases.ROWS,
+    *backups.ROWS,
     *states.ROWS,
     *limits.ROWS,
     *herds.ROWS,

@@ -1,11 +1,9 @@
-"""F19, I7 and F23: two issuers on one database, and a database that is older than the feed."""
+"""F19 and I7: two issuers on one database."""
 
 import asyncio
 import os
 import random
-import shutil
 import signal
-import sys
 import uuid
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,7 +11,6 @@ from urllib.parse import urlsplit
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from ostraka_issuer.api_client import ApiClient
-from ostraka_issuer.desk.children import kill_child, start_child, wait_for_end
 from ostraka_issuer.desk.ports import LOCALHOST, find_free_port
 from ostraka_schemas import base64url
 from ostraka_schemas.errors import MalformedError
@@ -25,64 +22,6 @@ from tests.faults.stage import Stage
 from tests.postgres.admin import execute
 from tests.postgres.server import Server, choose_server
 from tests.support.stack import until_ready
-
-REFUSES_WITHIN = 60.0
-DATABASE = ("ostraka.db", "ostraka.db-wal", "ostraka.db-shm")
-
-
-async def restored(stage: Stage, directory: Path, scale: Scale) -> Result:
-    """Yesterday's database is put back: the issuer refuses to run, and says why."""
-    broken: list[str] = []
-    async with open_scene(
-        stage, directory, verifiers=["v1", "v2"], max_staleness=scale.max_staleness, heartbeat=scale.heartbeat
-    ) as scene:
-        await scene.present("steady", "since", "after")
-        with scene.fault():
-            await scene.end_issuer()
-            _copy(scene.home.path, directory / "yesterday")
-            await scene.start_issuer()
-            await scene.revoke("since")
-            await scene.refused_everywhere("since")
-            await scene.end_issuer()
-            _copy(scene.home.path, directory / "today")
-            _copy(directory / "yesterday", scene.home.path)
-            code, words = await _serve(scene)
-            if code == 0 or "older copy" not in words:
-                broken.append(f"the issuer ended with {code} and without the reason")
-            _copy(directory / "today", scene.home.path)
-            await scene.start_issuer()
-            healed = await scene.healed()
-        await scene.revoke("after")
-        await scene.refused_everywhere("after")
-        twice = await contents_given_twice(scene)
-        return judge(
-            scene,
-            f"with yesterday's database it ended with exit code {code} and the reason",
-            f"with today's again all were well after {healed:.1f} s",
-            also=[*broken, *twice],
-        )
-
-
-async def _serve(scene: Scene) -> tuple[int | None, str]:
-    """Run ``ostraka serve`` until it ends by itself; its exit code and what it said."""
-    log = scene.directory / "serve.log"
-    with log.open("wb") as output:
-        process = start_child(
-            [sys.executable, "-m", "ostraka_issuer", "serve"],
-            output=output,
-            environment={**os.environ, **scene.home.environment},
-        )
-        await wait_for_end(process, REFUSES_WITHIN)
-        await kill_child(process)
-    return process.returncode, log.read_text()
-
-
-def _copy(source: Path, target: Path) -> None:
-    target.mkdir(exist_ok=True)
-    for name in DATABASE:
-        (target / name).unlink(missing_ok=True)
-        if (source / name).exists():
-            shutil.copy2(source / name, target / name)
 
 
 async def two_issuers(stage: Stage, directory: Path, scale: Scale) -> Result:
@@ -209,5 +148,4 @@ ROWS = [
         missing=_postgres_is_missing,
     ),
     Row("F19", "two issuers on one home; one is stopped in its work and goes on", two_issuers, short=False),
-    Row("F23", "the issuer's database is replaced by an older copy", restored, short=False),
 ]

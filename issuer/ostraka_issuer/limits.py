@@ -96,6 +96,10 @@ REFRESH_GRACE: Final = 10.0
 """A refresh token works once more this long after it was used, for the client whose answer got lost (FAPI 2.0 §5.3.2.1
 asks for rotation only if a retry with the old token still succeeds)."""
 
+REFRESH_LOOKS: Final = 2
+"""How often a refresh looks at its session: again if somebody else was faster. Then its token is no longer the newest,
+and nothing is left to be done that could fail again."""
+
 SESSION_IDLE: Final = 30 * 24 * 3_600
 SESSION_TOTAL: Final = 90 * 24 * 3_600
 """A session ends after 30 days without a refresh, and 90 days after the login whatever happens."""

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy import Connection, bindparam, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
-from ostraka_issuer.errors import SchemaError, StoreUnavailable
+from ostraka_issuer.errors import BadRequest, SchemaError, StoreUnavailable
 from ostraka_issuer.settings import load_settings
 from ostraka_issuer.store import Store, engine, migrate, open_store, sqlite
 from ostraka_issuer.store.intents import add_intent, list_intents, newest_position
@@ -43,6 +43,30 @@ async def test_the_migrations_make_what_the_tables_say(store: Store) -> None:
 
     async with store.read() as tx:
         assert await tx.run_sync(differences) == []
+
+
+async def test_one_statement_needs_no_transaction(store: Store) -> None:
+    """What ``apply`` did is there for everybody when it returns; ``ask`` sees it, and so does a transaction."""
+    await add(store, "first", "second")
+    place = update(INTENTS).where(INTENTS.c.txn == bindparam("which")).values(seq=bindparam("place"))
+    assert await store.apply(place, {"which": "first", "place": 7}) == 1
+    assert await store.apply(place, {"which": "nobody", "place": 8}) == 0
+    query = select(INTENTS.c.txn, INTENTS.c.subject).where(INTENTS.c.seq == bindparam("place"))
+    assert [tuple(row) for row in await store.ask(query, {"place": 7})] == [("first", ABOUT.model_dump())]
+    assert await store.ask(query, {"place": 8}) == []
+    async with store.read() as tx:
+        assert (await tx.execute(select(INTENTS.c.seq).where(INTENTS.c.txn == "first"))).scalar() == 7
+
+
+async def test_a_statement_that_is_refused_changes_nothing(store: Store) -> None:
+    await add(store, "first", "second")
+    same = update(INTENTS).values(txn=bindparam("name"))
+    with pytest.raises(StoreUnavailable):
+        await store.apply(same, {"name": "first"})
+    assert await txns(store) == ["first", "second"]
+    assert store.trouble is None, "the database is well: it refused"
+    with pytest.raises(BadRequest):
+        await store.ask(select(INTENTS.c.id).where(INTENTS.c.txn == bindparam("name")), {"name": "\ud800"})
 
 
 async def test_no_commit_is_lost_by_a_power_cut(sqlite_store: Store) -> None:

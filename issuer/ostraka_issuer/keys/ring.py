@@ -85,10 +85,19 @@ class TokenKeys:
         """
         rows = await read_keys(tx)
         self._opened.forget_spent(rows)
+        row = self.choose(rows)
+        await self._opened.get(row.kid, tx)
+        return row
+
+    def choose(self, rows: Rows) -> TokenKeyRow:
+        """The key of ``rows`` that signs now; none of those in ``CALLED_ACTIVE`` may be missing.
+
+        Raises:
+            SigningUnavailable: none is active and announced.
+        """
         row = schedule.choose_signer(rows, self._now())
         if row is None:
             raise SigningUnavailable("no token key is active and announced on the feed yet")
-        await self._opened.get(row.kid, tx)
         return row
 
     async def private(self, kid: str) -> SigningKey:

@@ -25,6 +25,9 @@ from ostraka_schemas.jwk import Algorithm, VerificationKey
 from ostraka_schemas.limits import CLOCK_TOLERANCE, TOKEN_KEYS_MAX
 
 Rows = Sequence[TokenKeyRow]
+CALLED_ACTIVE: Final = ("active", "deactivated")
+"""States of keys that the feed may still call active."""
+
 _SPENT: Final = ("deactivated", "compromised")
 
 

@@ -14,7 +14,7 @@ from ostraka_consumers.clock import Clock, SystemClock
 from ostraka_consumers.errors import VerificationError
 from ostraka_consumers.verifier import Verifier
 from ostraka_issuer.errors import GrantRefused
-from ostraka_issuer.sessions.refresh import family_of
+from ostraka_issuer.sessions.family import family_of
 from ostraka_issuer.sessions.refresh_token import RefreshTokens
 from ostraka_issuer.sessions.rotation import Verdict, ends_at, judge
 from ostraka_issuer.store import Store

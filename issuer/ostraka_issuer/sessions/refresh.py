@@ -1,32 +1,48 @@
-"""Refresh: the rules of ``rotation``, carried out on the database.
+"""Refresh: the rules of ``rotation``, carried out on the database in two statements.
 
-Session, user, client and generation are read, and held, in the transaction that raises the generation: nothing is
-minted after the commit of a revocation. The generation is raised by one statement, which fails for all but one of those
-who try at once. A family found out is ended in a transaction of its own, because the feed is told by the same commit.
+1. One reads everything: session, user, client, permissions, the head of the feed, the keys (``family``).
+2. One raises the generation, if it is still the one that was read and the session has not ended. It fails for all but
+   one of those who try at once, who look again. It waits for whoever is about to end the session, and then fails: so
+   nothing is minted after the commit of a revocation.
+
+What was taken away between the two, and is no end of the session, has its place in the feed behind the token's ``fv``.
+A family found out is ended in a transaction of its own, because the feed is told by the same commit.
 """
 
 import secrets
 from dataclasses import dataclass
-from typing import Any
+from typing import Final
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import bindparam, select, update
 
 from ostraka_consumers.clock import Clock, SystemClock
-from ostraka_issuer.accounts.holdings import permissions_of
 from ostraka_issuer.errors import GrantRefused
 from ostraka_issuer.identifiers import RandomBytes, new_id
+from ostraka_issuer.limits import REFRESH_LOOKS
 from ostraka_issuer.oauth.errors import InvalidClient, UnauthorizedClient
-from ostraka_issuer.revocation import end_sessions, revoke_session
-from ostraka_issuer.store import Store, Transaction
-from ostraka_issuer.store.locks import share_everyone
-from ostraka_issuer.store.tables import CLIENTS, SESSIONS, USERS
+from ostraka_issuer.revocation import revoke_session
+from ostraka_issuer.store import Store
+from ostraka_issuer.store.tables import SESSIONS
 
+from .family import Standing, look
 from .issued import Issued, Issuing
 from .refresh_token import Presented, RefreshTokens
 from .rotation import Family, Verdict, judge
-from .tokens import Content, Draft, Minter
+from .tokens import Minter
 
 _ENDED = "the session has ended"
+_AS_IT_WAS: Final = (
+    SESSIONS.c.id == bindparam("session_id"),
+    SESSIONS.c.generation == bindparam("was"),
+    SESSIONS.c.ended_at.is_(None),
+)
+_RAISE: Final = (
+    update(SESSIONS)
+    .where(*_AS_IT_WAS)
+    .values(generation=SESSIONS.c.generation + 1, rotated_at=bindparam("now"), used_at=bindparam("now"))
+)
+# Every access token of it ended long ago: there is nothing to tell the verifiers.
+_EXPIRE: Final = update(SESSIONS).where(*_AS_IT_WAS).values(ended_at=bindparam("now"), end_reason="expired")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +51,6 @@ class Caller:
 
     client_id: str
     proven: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Minted:
-    draft: Draft
-    generation: int
 
 
 class Refreshing:
@@ -81,32 +91,30 @@ class Refreshing:
             SigningUnavailable, StoreUnavailable, KeyStoreError
         """
         presented = self._tokens.read(refresh_token)
-        async with self._store.write() as tx:
-            outcome = await self._use(tx, presented, caller)
-        if isinstance(outcome, _Minted):
-            return await self._issuing.issue(outcome.draft, presented.session_id, outcome.generation)
-        if outcome is Verdict.EXPIRED:
-            raise GrantRefused("the session has expired")
-        await self._end_family(presented)
-        raise GrantRefused("the refresh token was used before; the session has ended")
+        for _ in range(REFRESH_LOOKS):
+            issued = await self._try(presented, caller)
+            if issued is not None:
+                return issued
+        raise GrantRefused("the refresh token was used at the same moment; try again")
 
-    async def _use(self, tx: Transaction, presented: Presented, caller: Caller | None) -> "_Minted | Verdict":
-        position = await self._minter.head(tx)
-        await share_everyone(tx)
-        await _hold(tx, presented.session_id, caller)
-        row = await _session(tx, presented.session_id)
+    async def _try(self, presented: Presented, caller: Caller | None) -> Issued | None:
+        """``None`` if somebody was faster."""
+        standing = await look(self._store, presented.session_id)
+        if standing is None:
+            raise GrantRefused(_ENDED)
+        _insist(standing, caller)
         now = self._clock.now().wall
-        verdict = judge(family_of(row), presented.generation, now)
+        verdict = judge(standing.family, presented.generation, now)
         if verdict is Verdict.EXPIRED:
-            # Every access token of it ended long ago: there is nothing to tell the verifiers.
-            await end_sessions(tx, SESSIONS.c.id == row.id, now=now, reason="expired")
-        if verdict in (Verdict.EXPIRED, Verdict.REUSED):
-            return verdict
-        generation = int(row.generation)
-        if verdict is Verdict.ROTATE:
-            generation = await _raise_generation(tx, row, now)
-        draft = await self._minter.draft(tx, position, await _content(tx, row))
-        return _Minted(draft, generation)
+            await self._store.apply(_EXPIRE, _values(presented, standing.family, now))
+            raise GrantRefused("the session has expired")
+        if verdict is Verdict.REUSED:
+            await self._end_family(presented)
+            raise GrantRefused("the refresh token was used before; the session has ended")
+        draft = self._minter.draft_at_once(standing.position, standing.keys, standing.content)
+        if verdict is Verdict.ROTATE and not await self._store.apply(_RAISE, _values(presented, standing.family, now)):
+            return None
+        return await self._issuing.issue(draft, presented.session_id, presented.generation + 1)
 
     async def _end_family(self, presented: Presented) -> None:
         """End the session whose refresh token was used twice, unless somebody has ended it meanwhile."""
@@ -128,60 +136,17 @@ class Refreshing:
             )
 
 
-def family_of(row: "Row[Any]") -> Family:
-    """The refresh tokens of a session, from its row."""
-    return Family(int(row.generation), row.created_at, row.used_at, row.rotated_at)
-
-
-async def _hold(tx: Transaction, session_id: str, caller: Caller | None) -> None:
-    """Hold user and client of a session, and insist that they are there and that it is the client that asks.
-
-    Before the session: whoever ends them takes them in this order, too.
-    """
-    query = (
-        select(USERS.c.disabled.label("user_disabled"), CLIENTS)
-        .join_from(SESSIONS, USERS, USERS.c.id == SESSIONS.c.user_id)
-        .join(CLIENTS, CLIENTS.c.id == SESSIONS.c.client_id)
-        .where(SESSIONS.c.id == session_id)
-        .with_for_update(read=True, of=[USERS, CLIENTS])
-    )
-    client = (await tx.execute(query)).first()
-    if client is None or client.disabled or client.user_disabled:
+def _insist(standing: Standing, caller: Caller | None) -> None:
+    """Insist that nothing has ended, and that it is the client that asks."""
+    if not standing.runs:
         raise GrantRefused(_ENDED)
-    if caller is not None and caller.client_id != client.id:
+    if caller is not None and caller.client_id != standing.content.client_id:
         raise GrantRefused("the refresh token belongs to another client")
-    if client.auth_method != "none" and not (caller is not None and caller.proven):
+    if standing.auth_method != "none" and not (caller is not None and caller.proven):
         raise InvalidClient("the client has to authenticate itself")
-    if "refresh_token" not in client.grant_types:
+    if "refresh_token" not in standing.grant_types:
         raise UnauthorizedClient("the client may not refresh")
 
 
-async def _session(tx: Transaction, session_id: str) -> "Row[Any]":
-    """The session as it is, held until the end of the transaction."""
-    row = (await tx.execute(select(SESSIONS).where(SESSIONS.c.id == session_id).with_for_update())).first()
-    if row is None or row.ended_at is not None:
-        raise GrantRefused(_ENDED)
-    return row
-
-
-async def _raise_generation(tx: Transaction, row: "Row[Any]", now: float) -> int:
-    raised = int(row.generation) + 1
-    done = await tx.execute(
-        update(SESSIONS)
-        .where(SESSIONS.c.id == row.id, SESSIONS.c.generation == row.generation, SESSIONS.c.ended_at.is_(None))
-        .values(generation=raised, rotated_at=now, used_at=now)
-    )
-    if done.rowcount != 1:
-        raise GrantRefused("the refresh token was used at the same moment; try again")
-    return raised
-
-
-async def _content(tx: Transaction, row: "Row[Any]") -> Content:
-    return Content(
-        subject=row.user_id,
-        client_id=row.client_id,
-        audience=tuple(row.audience),
-        permissions=await permissions_of(tx, row.user_id),
-        session_id=row.id,
-        auth_time=row.auth_time,
-    )
+def _values(presented: Presented, family: Family, now: float) -> dict[str, object]:
+    return {"session_id": presented.session_id, "was": family.generation, "now": now}

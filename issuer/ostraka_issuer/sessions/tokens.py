@@ -1,4 +1,4 @@
-"""Access tokens (RFC 9068), minted in three steps.
+"""Access tokens (RFC 9068), minted in three steps. The first two are one for whoever reads everything at once.
 
 1. ``head`` reads where the feed ends. It is the first statement of the transaction that mints.
 2. ``draft`` reads the key that signs and writes down what the token says. Whoever calls it has read that after
@@ -19,6 +19,7 @@ from ostraka_issuer.identifiers import RandomBytes, new_id
 from ostraka_issuer.keys.ring import TokenKeys
 from ostraka_issuer.store import Transaction
 from ostraka_issuer.store.intents import newest_position
+from ostraka_issuer.store.keys import TokenKeyRow
 from ostraka_schemas import jws, strict_json
 from ostraka_schemas.claims import Actor
 from ostraka_schemas.limits import TOKEN_MAX_BYTES
@@ -93,10 +94,7 @@ class Minter:
         Raises:
             SigningUnavailable: the feed is empty.
         """
-        position = await newest_position(tx)
-        if position is None:
-            raise SigningUnavailable("the feed has no record yet")
-        return position
+        return _known(await newest_position(tx))
 
     async def draft(self, tx: Transaction, position: Position, content: Content) -> Draft:
         """What a token of ``content`` says, to be signed by the key that signs now.
@@ -104,7 +102,21 @@ class Minter:
         Raises:
             SigningUnavailable: no key may sign now, or the token would have ended already.
         """
-        signer = await self._keys.signer(tx)
+        return self._write(await self._keys.signer(tx), position, content)
+
+    def draft_at_once(self, position: Position | None, keys: Sequence[TokenKeyRow], content: Content) -> Draft:
+        """``head`` and ``draft`` for whoever has read everything by one statement, so that all of it is of one moment.
+
+        Args:
+            position: where the feed ends; ``None`` if it is empty.
+            keys: those that may be the one that signs.
+
+        Raises:
+            SigningUnavailable: as for ``head`` and ``draft``.
+        """
+        return self._write(self._keys.choose(keys), _known(position), content)
+
+    def _write(self, signer: TokenKeyRow, position: Position, content: Content) -> Draft:
         now = int(self._clock.now().wall)
         ends = now + min(self._lifetime, signer.max_token_lifetime)
         if content.ends is not None:
@@ -135,6 +147,12 @@ class Minter:
         key = await self._keys.private(draft.kid)
         payload = strict_json.dumps(draft.claims)
         return jws.sign(payload, key, typ=jws.TYP_ACCESS_TOKEN, max_bytes=TOKEN_MAX_BYTES).decode()
+
+
+def _known(position: Position | None) -> Position:
+    if position is None:
+        raise SigningUnavailable("the feed has no record yet")
+    return position
 
 
 def _optional(content: Content) -> dict[str, Any]:

@@ -5,6 +5,8 @@
 ========================  ==========================================  ================================================
 ``read()``                one state                                   one state (REPEATABLE READ, READ ONLY)
 ``write()``               alone                                       beside other writers (READ COMMITTED)
+``ask()``                 one state                                   one state
+``apply()``               alone                                       beside other writers; nothing but the statement
 ``announce()``, ``work()``  alone                                     alone among their kind, in every process
 ========================  ==========================================  ================================================
 
@@ -15,11 +17,11 @@ is the head that is followed. What else a transaction must keep from changing it
 import asyncio
 import math
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
-from typing import ClassVar, Literal, Protocol, TypeVar
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row, Select, Update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -46,7 +48,7 @@ class Companion(Protocol):
 class Store(ABC):
     """The issuer's database: ``open_store`` makes one.
 
-    Use ``read()``, ``write()``, ``announce()``, ``work()`` and ``listen()``, then ``close()``.
+    Use ``read()``, ``write()``, ``ask()``, ``apply()``, ``announce()``, ``work()`` and ``listen()``, then ``close()``.
 
     Attributes:
         dialect: which kind it is.
@@ -88,6 +90,24 @@ class Store(ABC):
         with ours(), self._watched():
             async with self._writing() as connection:
                 yield connection
+
+    async def ask(self, query: "Select[Any]", values: Mapping[str, Any]) -> "Sequence[Row[Any]]":
+        """The rows of one query: ``read()`` for what needs no second look, and the cheapest way to have it.
+
+        Raises:
+            StoreUnavailable: as for ``read()``. BadRequest: a text that the database cannot hold.
+        """
+        with ours():
+            return await self._asking(query, values)
+
+    async def apply(self, change: Update, values: Mapping[str, Any]) -> int:
+        """Carry out one statement; it is committed when this returns. Returns how many rows it changed.
+
+        Raises:
+            StoreUnavailable, BadRequest: as for ``write()``.
+        """
+        with ours(), self._watched():
+            return await self._applying(change, values)
 
     @asynccontextmanager
     async def announce(self) -> AsyncIterator[Transaction]:
@@ -144,6 +164,15 @@ class Store(ABC):
 
     @abstractmethod
     def _writing(self) -> AbstractAsyncContextManager[Transaction]: ...
+
+    async def _asking(self, query: "Select[Any]", values: Mapping[str, Any]) -> "Sequence[Row[Any]]":
+        async with self._reading() as connection:
+            rows: Sequence[Row[Any]] = (await connection.execute(query, values)).all()
+            return rows
+
+    async def _applying(self, change: Update, values: Mapping[str, Any]) -> int:
+        async with self._writing() as connection:
+            return int((await connection.execute(change, values)).rowcount)
 
     @abstractmethod
     def _announcing(self, committed: Callable[[], None]) -> AbstractAsyncContextManager[Transaction]:

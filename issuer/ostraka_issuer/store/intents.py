@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import insert, select
 
@@ -78,10 +78,15 @@ async def list_intents(
     ]
 
 
+NEWEST: Final = (
+    select(FEED_RECORDS.c.epoch, FEED_RECORDS.c.seq)
+    .order_by(FEED_RECORDS.c.epoch.desc(), FEED_RECORDS.c.seq.desc())
+    .limit(1)
+)
+"""Where the feed ends; no row while it is empty."""
+
+
 async def newest_position(tx: Transaction) -> Position | None:
     """Where the feed ends in this transaction's view, or ``None`` while it is empty."""
-    newest = select(FEED_RECORDS.c.epoch, FEED_RECORDS.c.seq).order_by(
-        FEED_RECORDS.c.epoch.desc(), FEED_RECORDS.c.seq.desc()
-    )
-    row = (await tx.execute(newest.limit(1))).first()
+    row = (await tx.execute(NEWEST)).first()
     return None if row is None else Position(row.epoch, row.seq)

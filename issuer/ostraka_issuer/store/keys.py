@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Row, insert, select, update
 
 from ostraka_schemas.events import KeySetChanged, KeyState, PublishedKey
 from ostraka_schemas.jwk import Algorithm
@@ -53,21 +53,23 @@ def key_set(rows: Sequence[TokenKeyRow]) -> KeySetChanged:
     return KeySetChanged(keys=[row.to_published() for row in rows if row.state != "destroyed"])
 
 
+KEYS: Final = select(
+    TOKEN_KEYS, FEED_RECORDS.c.created_at.label("announced_at"), FEED_RECORDS.c.published_at
+).outerjoin(FEED_RECORDS, FEED_RECORDS.c.txn == TOKEN_KEYS.c.state_txn)
+"""All token keys; ``key_of`` reads its rows."""
+
+
 async def read_keys(tx: Transaction) -> tuple[TokenKeyRow, ...]:
     """All token keys, oldest first."""
-    query = (
-        select(TOKEN_KEYS, FEED_RECORDS.c.created_at.label("announced_at"), FEED_RECORDS.c.published_at)
-        .outerjoin(FEED_RECORDS, FEED_RECORDS.c.txn == TOKEN_KEYS.c.state_txn)
-        .order_by(TOKEN_KEYS.c.created_at, TOKEN_KEYS.c.nbf, TOKEN_KEYS.c.kid)
-    )
-    return tuple(
-        TokenKeyRow(
-            **_columns_of(row),
-            announced_at=row.announced_at,
-            published=row.published_at is not None,
-        )
-        for row in (await tx.execute(query)).all()
-    )
+    rows = await tx.execute(KEYS.order_by(TOKEN_KEYS.c.created_at, TOKEN_KEYS.c.nbf, TOKEN_KEYS.c.kid))
+    return tuple(key_of(row) for row in rows.all())
+
+
+def key_of(row: "Row[Any]", prefix: str = "") -> TokenKeyRow:
+    """The key in a row of ``KEYS``, or of a query whose columns have the same names behind ``prefix``."""
+    values = {name: getattr(row, prefix + name) for name in _NAMES}
+    announced_at, published_at = getattr(row, f"{prefix}announced_at"), getattr(row, f"{prefix}published_at")
+    return TokenKeyRow(**values, announced_at=announced_at, published=published_at is not None)
 
 
 async def insert_key(tx: Transaction, row: TokenKeyRow) -> None:
@@ -84,6 +86,9 @@ async def update_key(tx: Transaction, row: TokenKeyRow) -> None:
     )
 
 
-def _columns_of(row: Any) -> dict[str, Any]:
+def _columns_of(row: TokenKeyRow) -> dict[str, Any]:
     """Those of the table itself, under the names that they have on both sides."""
-    return {column.name: getattr(row, column.name) for column in TOKEN_KEYS.columns}
+    return {name: getattr(row, name) for name in _NAMES}
+
+
+_NAMES: Final = tuple(column.name for column in TOKEN_KEYS.columns)

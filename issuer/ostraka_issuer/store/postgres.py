@@ -8,13 +8,13 @@ Each process queues for it inside first and keeps one connection for it, so that
 of logins can keep the feed from its turn.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from secrets import token_hex
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import SecretStr
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, Select, Update, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from ostraka_consumers.uninterrupted import uninterrupted
@@ -47,6 +47,8 @@ class PostgresStore(Store):
         self._url = url
         self._engine = new_engine(url)
         self._reads = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        # The server makes a transaction of each statement by itself: no BEGIN, no COMMIT, nothing to wait for but it.
+        self._single = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._alone = new_engine(url, connections=1)
         self._name = token_hex(8)
 
@@ -70,6 +72,15 @@ class PostgresStore(Store):
     async def _writing(self) -> AsyncIterator[Transaction]:
         async with _connection(self._engine) as connection, connection.begin():
             yield connection
+
+    async def _asking(self, query: "Select[Any]", values: Mapping[str, Any]) -> "Sequence[Row[Any]]":
+        async with _connection(self._single) as connection:
+            rows: Sequence[Row[Any]] = (await connection.execute(query, values)).all()
+            return rows
+
+    async def _applying(self, change: Update, values: Mapping[str, Any]) -> int:
+        async with _connection(self._single) as connection:
+            return int((await connection.execute(change, values)).rowcount)
 
     @asynccontextmanager
     async def _announcing(self, committed: Callable[[], None]) -> AsyncIterator[Transaction]:

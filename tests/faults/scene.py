@@ -10,7 +10,7 @@ import signal
 import sqlite3
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -295,12 +295,16 @@ async def open_scene(
     max_staleness: float = 6.0,
     heartbeat: int = 1,
     offset: float = 0.0,
+    settings: Mapping[str, str] | None = None,
+    prepare: Callable[[str], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Scene]:
     """An issuer and verifiers, all ready; ended with the block.
 
     Args:
         verifiers: their names, with their channels or else on Kafka alone.
         offset: how far the issuer's clock is off.
+        settings: more of the issuer's, by their names.
+        prepare: called with the name of the feed's topic before the issuer starts.
     """
     stage.calm()
     directory.mkdir(parents=True, exist_ok=True)
@@ -312,12 +316,15 @@ async def open_scene(
             kafka=stage.links[ISSUER].address,
             heartbeat_interval=str(heartbeat),
             token_lifetime=TOKEN_SECONDS,
+            **(settings or {}),
         )
     async with ApiClient(home.url) as client:
         scene = Scene(
             stage, directory, home, client, ClockDial(directory / "issuer.clock", offset), max_staleness, heartbeat
         )
         try:
+            if prepare is not None:
+                await prepare(home.topic)
             await scene.start_issuer()
             for name in verifiers:
                 await scene.add_verifier(name, verifiers[name] if isinstance(verifiers, Mapping) else (KAFKA,))

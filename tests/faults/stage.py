@@ -8,6 +8,7 @@ from ostraka_issuer.desk.ports import LOCALHOST, find_free_port
 from tests.faults.hall import Hall
 from tests.faults.proxy import FAIR, Link
 from tests.kafka.broker import MACHINE
+from tests.kafka.cluster import KafkaCluster
 from tests.kafka.probe import BrokerError, wait_until_ready
 from tests.kafka.runner import ApacheKafka
 from tests.kafka.settings import BASE
@@ -24,7 +25,7 @@ VERIFIERS = ("v1", "v2", "v3", "v4", "v5", "v6")
 class Stage:
     """Ready for a scene."""
 
-    broker: ApacheKafka
+    broker: ApacheKafka | KafkaCluster
     links: dict[str, Link]
     zygote: Zygote
     hall: Hall

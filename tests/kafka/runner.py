@@ -36,6 +36,7 @@ class ApacheKafka:
             ``{second_port}``, ``{controller_port}`` and ``{directory}`` in a value are replaced; the second port is for
             another listener.
         format_arguments: further arguments for the storage tool, such as ``--add-scram``.
+        cluster: the id of the cluster that it is one of; by default it is one of its own.
         client_options: arguments with which aiokafka's client can ask whether the broker is ready.
     """
 
@@ -47,11 +48,13 @@ class ApacheKafka:
         extra: Mapping[str, str] | None = None,
         *,
         format_arguments: Sequence[str] = (),
+        cluster: str | None = None,
         client_options: Mapping[str, Any] | None = None,
     ) -> None:
         self.kind = f"Apache Kafka {kafka_version()} (Maven)"
         self._extra = dict(extra or {})
         self._format_arguments = tuple(format_arguments)
+        self._cluster = new_cluster_id() if cluster is None else cluster
         self._client_options = dict(client_options or {})
         self._directory: Path | None = None
         self._jars = Path()
@@ -152,10 +155,7 @@ class ApacheKafka:
         self._ports = {name: str(find_free_port()) for name in names}
         lines = [f"{key}={value}\n" for key, value in self._properties().items()]
         self._configuration.write_text("".join(lines), encoding="utf-8")
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        # An id that starts with a dash would be taken for an option.
-        cluster = f"A{cluster[1:]}"
-        tool = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._configuration)]
+        tool = ["kafka.tools.StorageTool", "format", "-t", self._cluster, "-c", str(self._configuration)]
         command = [*self._java(), *tool, *self._format_arguments]
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=FORMAT_SECONDS, check=False)
@@ -192,6 +192,13 @@ class ApacheKafka:
 
     def _tail(self) -> str:
         return self._log.read_text(encoding="utf-8", errors="replace")[-4_000:] if self._log.exists() else ""
+
+
+def new_cluster_id() -> str:
+    """Returns an id for a new cluster."""
+    words = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+    # One that starts with a dash would be taken for an option.
+    return f"A{words[1:]}"
 
 
 def find_java() -> str:

@@ -5,6 +5,7 @@ from tests.faults.rows import (
     brokers,
     channels,
     clocks,
+    clusters,
     databases,
     disks,
     herds,
@@ -20,6 +21,7 @@ from tests.faults.rows.base import Row
 
 ROWS: list[Row] = [
     *brokers.ROWS,
+    *clusters.ROWS,
     *links.ROWS,
     *channels.ROWS,
     *clocks.ROWS,

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from .errors import NotReady, PermissionDenied, VerificationError
 from .grant import Grant
+from .issuers import MultiIssuerVerifier
 from .trust.tokens import GenuineToken, TokenReader, usable_key
 from .verifier import Verifier
 
@@ -32,12 +33,17 @@ class Explanation:
     error: VerificationError | None
 
 
-def explain(verifier: Verifier, token: str | bytes, *, require: tuple[str, ...] = ()) -> Explanation:
+def explain(
+    verifier: Verifier | MultiIssuerVerifier, token: str | bytes, *, require: tuple[str, ...] = ()
+) -> Explanation:
     """Ask every question about ``token`` in order, and stop at the first refusal.
 
     Args:
+        verifier: of one issuer; or of several, and then the first question is which of them judges.
         require: permissions to ask for at the end.
     """
+    if isinstance(verifier, MultiIssuerVerifier):
+        return _by_issuer(verifier, token, require)
     asked = _Asked(verifier, verifier.reader)
     error: VerificationError | None = None
     try:
@@ -46,6 +52,16 @@ def explain(verifier: Verifier, token: str | bytes, *, require: tuple[str, ...] 
         error, grant = refusal, None
         asked.steps.append(Step(asked.asking, passed=False, detail=f"{refusal.code}: {refusal}"))
     return Explanation(tuple(asked.steps), grant, error)
+
+
+def _by_issuer(verifier: MultiIssuerVerifier, token: str | bytes, require: tuple[str, ...]) -> Explanation:
+    try:
+        judge = verifier.judge_of(token)
+    except VerificationError as refusal:
+        return Explanation((Step("issuer", passed=False, detail=f"{refusal.code}: {refusal}"),), None, refusal)
+    rest = explain(judge, token, require=require)
+    claimed = Step("issuer", passed=True, detail=f"says to be from {judge.anchor.issuer}, whose verifier judges")
+    return Explanation((claimed, *rest.steps), rest.grant, rest.error)
 
 
 class _Asked:

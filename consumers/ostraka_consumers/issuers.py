@@ -1,9 +1,9 @@
 """Several issuers behind one question, each with a verifier of its own.
 
-Nothing is shared between them: not the trust anchor, the keys, the deny list, the sources, freshness, alarms, remembered
-tokens nor the state directory. ``iss`` of a token, which nobody has verified yet, only chooses which verifier judges;
-that one verifies everything anew, ``iss`` included. So a key of one issuer never vouches for a token of another,
-whatever the two have in common (RFC 8725 §3.8).
+Nothing is shared between them: not the trust anchor, the keys, the deny list, the sources, freshness, alarms, what is
+remembered, nor the state directory. ``iss`` of a token, which nobody has verified yet, only chooses which verifier
+judges; that one verifies everything anew, ``iss`` included. So a key of one issuer never vouches for a token of
+another, whatever the two have in common (RFC 8725 §3.8).
 """
 
 import asyncio

@@ -9,6 +9,7 @@ from ostraka_schemas.limits import SEQ_MAX
 from tests.corpora.tokens import bad_tokens
 from tests.support.fake_issuer import FakeIssuer, published
 from tests.support.fingerprint import state_fingerprint
+from tests.support.several import Twins, token_of
 from tests.support.verifiers import ListSource, ready_verifier
 
 STEPS = ["ready", "shape", "key", "signature", "claims", "times", "revocation", "freshness"]
@@ -84,3 +85,30 @@ async def test_a_time_that_no_calendar_can_write_is_still_explained(issuer: Fake
     explanation = explain(verifier, issuer.token(iat=far, nbf=far, exp=far + 100))
     assert explanation.steps[-1].name == "times"
     assert f"minted {far} s" in explanation.steps[-2].detail
+
+
+@pytest.mark.parametrize(("who", "step", "code"), [("ours", None, None), ("stranger", "issuer", "wrong_issuer")])
+async def test_of_several_issuers_the_first_question_is_who_judges(
+    who: str, step: str | None, code: str | None
+) -> None:
+    twins = Twins()
+    async with twins.verifier() as verifier:
+        explanation = explain(verifier, token_of(getattr(twins, who)), require=("orders:create",))
+    names = [step.name for step in explanation.steps]
+    if step is None:
+        assert names == ["issuer", *STEPS[:7], "permission orders:create", "freshness"]
+        assert explanation.grant is not None
+    else:
+        assert names == [step]
+        assert explanation.error is not None
+        assert explanation.error.code == code
+
+
+async def test_the_chosen_one_may_refuse() -> None:
+    twins = Twins()
+    async with twins.verifier() as verifier:
+        explanation = explain(verifier, token_of(twins.partner, twins.ours.token_key))
+        assert [(step.name, step.passed) for step in explanation.steps][-1] == ("key", False)
+        assert twins.partner.issuer in explanation.steps[0].detail
+        assert [step.name for step in explain(verifier, "x").steps] == ["issuer"]
+        assert verifier.status.counters == {}

@@ -24,11 +24,16 @@ class ListSource:
 
 async def ready_verifier(issuer: FakeIssuer, *, audience: str = "orders", remember: int = 1_000) -> Verifier:
     """A verifier that has read everything ``issuer`` has published, and a heartbeat. The caller stops it."""
+    verifier = fed_by_hand(issuer, audience=audience, remember=remember)
+    await verifier.start()
+    return verifier
+
+
+def fed_by_hand(issuer: FakeIssuer, *, audience: str = "orders", remember: int = 1_000) -> Verifier:
+    """The same before it is started. What ``issuer`` publishes from now on, somebody must deliver."""
     if not issuer.records:
         issuer.open()
     source = ListSource([*issuer.records, issuer.heartbeat()])
-    verifier = Verifier(
+    return Verifier(
         issuer.anchor, audience=audience, sources=[source], clock=issuer.clock, remember=remember, ready_timeout=5
     )
-    await verifier.start()
-    return verifier

@@ -28,7 +28,7 @@ from ostraka_schemas.topics import REJECTED_SUFFIX
 
 from ._bearer import Freshness, checked_freshness, requirement_or_none
 from ._messages import Headers, bearer_token, rejection_headers, stub_headers, stubs
-from .threads import ThreadVerifier
+from ._threaded import Threaded
 
 try:
     from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -58,7 +58,7 @@ class _NotWritten(Exception):
 
 def secured(
     consumer: Consumer,
-    verifier: ThreadVerifier,
+    verifier: Threaded,
     *,
     producer: Producer,
     requires: str | Requirement | Sequence[str | Requirement] | None = None,
@@ -73,7 +73,7 @@ def secured(
 
     Args:
         consumer: subscribed or assigned.
-        verifier: decides; whoever made it starts and stops it.
+        verifier: a ``ThreadVerifier`` or ``MultiIssuerThreadVerifier``; whoever made it starts and stops it.
         producer: writes what was refused. ``acks=all`` is its default.
         requires: what the sender of every message must be allowed; left out, any good token will do.
         rejected_topic: where refused messages of a topic go; ``<topic>.rejected`` by default.
@@ -92,7 +92,7 @@ def secured(
 
 
 class _Gate(NamedTuple):
-    verifier: ThreadVerifier
+    verifier: Threaded
     requirement: Requirement | None
     freshness: Freshness
 

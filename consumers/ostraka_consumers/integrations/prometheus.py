@@ -2,16 +2,17 @@
 
     registry.register(VerifierCollector(verifier))
 
-Nothing is counted here: what ``verifier.status`` says is put into Prometheus' words. No label comes from a token.
+Nothing is counted here: what ``verifier.status`` says is put into Prometheus' words. No label comes from a token. Of a
+verifier of several issuers each metric has one more label, ``issuer``; it is empty on what was refused before anybody
+was asked.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol
 
-from ostraka_consumers.status import Status
+from ostraka_consumers.status import IssuersStatus, Status
 from ostraka_consumers.trust.alarms import Alarm
 from ostraka_consumers.trust.freshness import Freshness
-from ostraka_consumers.verifier import Verifier
 
 try:
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -45,14 +46,23 @@ class Family(NamedTuple):
         return "counter" if self.name.endswith("_total") else "gauge"
 
 
+class Observed(Protocol):
+    """What is shown: a verifier of one issuer or of several, on an event loop or in a thread."""
+
+    @property
+    def status(self) -> Status | IssuersStatus:
+        """How it is, at this moment."""
+        ...
+
+
 class VerifierCollector(Collector):
-    """Shows one verifier.
+    """Shows one verifier, of one issuer or of several.
 
     Args:
         verifier: may be started later; until then it is not ready.
     """
 
-    def __init__(self, verifier: Verifier) -> None:
+    def __init__(self, verifier: Observed) -> None:
         self._verifier: Final = verifier
 
     def describe(self) -> Iterable[Metric]:
@@ -63,15 +73,30 @@ class VerifierCollector(Collector):
         """The families as they are now."""
         status = self._verifier.status
         for family in FAMILIES:
-            metric = _metric(family)
-            for labels, value in family.read(status):
-                metric.add_metric(labels, value)
-            yield metric
+            yield _of_one(family, status) if isinstance(status, Status) else _of_several(family, status)
 
 
-def _metric(family: Family) -> GaugeMetricFamily | CounterMetricFamily:
+def _of_one(family: Family, status: Status) -> Metric:
+    metric = _metric(family)
+    for labels, value in family.read(status):
+        metric.add_metric(labels, value)
+    return metric
+
+
+def _of_several(family: Family, status: IssuersStatus) -> Metric:
+    metric = _metric(family, "issuer")
+    for issuer, one in status.issuers.items():
+        for labels, value in family.read(one):
+            metric.add_metric((issuer, *labels), value)
+    if family.read is _refused:
+        for labels, value in _codes(status.counters):
+            metric.add_metric(("", *labels), value)
+    return metric
+
+
+def _metric(family: Family, *before: str) -> GaugeMetricFamily | CounterMetricFamily:
     kind = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
-    return kind(family.name, family.help, labels=family.labels)
+    return kind(family.name, family.help, labels=(*before, *family.labels))
 
 
 def _one(value: float | None) -> Samples:
@@ -87,7 +112,11 @@ def _alarms(status: Status) -> Samples:
 
 
 def _refused(status: Status) -> Samples:
-    codes = {name: count for name, count in status.counters.items() if name.startswith("token.")}
+    return _codes(status.counters)
+
+
+def _codes(counters: Mapping[str, int]) -> Samples:
+    codes = {name: count for name, count in counters.items() if name.startswith("token.")}
     codes.pop(_GRACE, None)
     return [((name.removeprefix("token."),), float(count)) for name, count in sorted(codes.items())]
 

@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from ostraka_consumers import Expired, Freshness, Verifier
-from ostraka_consumers.integrations.prometheus import FAMILIES, VerifierCollector
+from ostraka_consumers import Expired, Freshness, Revoked, Verifier, WrongIssuer
+from ostraka_consumers.integrations.prometheus import FAMILIES, Observed, VerifierCollector
 from ostraka_consumers.trust.alarms import Alarm
 from tests.support.fake_issuer import FakeIssuer
+from tests.support.several import Twins
 from tests.support.verifiers import ListSource, ready_verifier
 
 
-def scrape(verifier: Verifier) -> dict[str, float]:
+def scrape(verifier: Observed) -> dict[str, float]:
     registry = CollectorRegistry()
     registry.register(VerifierCollector(verifier))
     lines = generate_latest(registry).decode().splitlines()
@@ -102,3 +103,25 @@ def test_without_the_client_it_says_what_to_install(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(builtins, "__import__", blocked)
     with pytest.raises(ImportError, match=r"ostraka-consumers\[prometheus\]"):
         importlib.import_module(name)
+
+
+async def test_several_issuers_each_under_its_own_name() -> None:
+    twins = Twins()
+    async with twins.verifier() as verifier:
+        twins.partner.cut_subject("bob")
+        twins.ours.advance(16)
+        with pytest.raises(WrongIssuer):
+            verifier.verify(twins.stranger.token())
+        with pytest.raises(Revoked):
+            verifier.verify(twins.partner.token(sub="bob", fv=[1, 2]))
+        found = scrape(verifier)
+    ours, partner = (f'issuer="{issuer.issuer}"' for issuer in twins.trusted)
+    assert (found[f"ostraka_verifier_seq{{{ours}}}"], found[f"ostraka_verifier_seq{{{partner}}}"]) == (2, 3)
+    assert found[f'ostraka_verifier_freshness{{{ours},state="fresh"}}'] == 1
+    assert found[f'ostraka_verifier_freshness{{{partner},state="stale"}}'] == 1
+    refused = {name: value for name, value in found.items() if name.startswith("ostraka_verifier_tokens_refused")}
+    assert refused == {
+        f'ostraka_verifier_tokens_refused_total{{code="revoked",{partner}}}': 1,
+        'ostraka_verifier_tokens_refused_total{code="wrong_issuer",issuer=""}': 1,
+    }
+    assert {name.partition("{")[0] for name in found} <= {family.name for family in FAMILIES}

@@ -9,10 +9,19 @@ from typing import Any
 
 import pytest
 
-from ostraka_consumers import ConfigurationError, NotReady, PermissionDenied, Revoked, SourceError, VerificationError
-from ostraka_consumers.integrations.threads import ThreadVerifier, answer_to
+from ostraka_consumers import (
+    ConfigurationError,
+    NotReady,
+    PermissionDenied,
+    Revoked,
+    SourceError,
+    VerificationError,
+    WrongIssuer,
+)
+from ostraka_consumers.integrations.threads import MultiIssuerThreadVerifier, ThreadVerifier, answer_to
 from ostraka_consumers.sources.base import FeedSink
 from tests.support.fake_issuer import FakeIssuer
+from tests.support.several import Twins, token_of
 from tests.support.verifiers import ListSource
 
 from .contract.threaded import ThreadStand
@@ -201,3 +210,58 @@ async def test_it_starts_beside_a_running_loop(issuer: FakeIssuer) -> None:
         assert stand.verify(issuer.token()).subject == "alice"
     finally:
         await stand.stop()
+
+
+def several(twins: Twins, **settings: Any) -> MultiIssuerThreadVerifier:
+    inner = [
+        ThreadVerifier(issuer.anchor, audience="orders", sources=[issuer.source()], clock=issuer.clock, ready_timeout=5)
+        for issuer in twins.trusted
+    ]
+    return MultiIssuerThreadVerifier(inner, **settings)
+
+
+def test_several_issuers_live_on_one_thread() -> None:
+    twins = Twins()
+    verifier = several(twins)
+    with verifier:
+        assert threads() == ["ostraka verifier"]
+        for issuer in twins.trusted:
+            assert verifier.authorize(f"Bearer {token_of(issuer)}", requires="orders:create").issuer == issuer.issuer
+        with pytest.raises(WrongIssuer):
+            verifier.verify(token_of(twins.stranger))
+        ending = verifier.ending(verifier.verify(token_of(twins.partner)))
+        twins.partner.cut_everyone()
+        assert ending.result(10).reason == "revoked"
+        with pytest.raises(Revoked):
+            verifier.verify(token_of(twins.partner))
+        assert verifier.verify(token_of(twins.ours)).issuer == twins.ours.issuer
+        assert verifier.status.ready
+    assert threads() == []
+    assert not verifier.status.ready
+
+
+def test_many_threads_ask_about_tokens_of_several_issuers() -> None:
+    twins = Twins()
+    with several(twins) as verifier, ThreadPoolExecutor(8) as pool:
+        tokens = [(issuer, token_of(issuer, jti=f"j{n}")) for n in range(50) for issuer in twins.trusted]
+
+        def ask(_: int) -> set[bool]:
+            return {verifier.verify(token).issuer == issuer.issuer for issuer, token in tokens}
+
+        assert list(pool.map(ask, range(8))) == [{True}] * 8
+        assert sum(status.remembered for status in verifier.status.issuers.values()) == len(tokens)
+
+
+def test_one_issuer_that_is_away_keeps_the_others_from_nothing_if_the_owner_says_so() -> None:
+    twins = Twins()
+    twins.partner.go_silent()
+    inner = [
+        ThreadVerifier(
+            issuer.anchor, audience="orders", sources=[issuer.source()], clock=issuer.clock, ready_timeout=0.05
+        )
+        for issuer in twins.trusted
+    ]
+    with MultiIssuerThreadVerifier(inner, needs="any") as verifier:
+        assert verifier.verify(token_of(twins.ours)).issuer == twins.ours.issuer
+        with pytest.raises(NotReady):
+            verifier.verify(token_of(twins.partner))

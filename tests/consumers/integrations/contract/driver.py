@@ -5,9 +5,10 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ostraka_consumers import Requirement, Verifier
+from ostraka_consumers import MultiIssuerVerifier, Requirement, Verifier
 from tests.support.fake_issuer import FakeIssuer
-from tests.support.verifiers import ready_verifier
+from tests.support.several import PARTNER
+from tests.support.verifiers import fed_by_hand, ready_verifier
 
 Parts = Sequence[str | Requirement] | None
 """What is asked of everybody who comes; ``None``: a good token."""
@@ -46,6 +47,23 @@ async def on_this_loop(issuer: FakeIssuer) -> AsyncIterator[Verifier]:
         yield verifier
     finally:
         await verifier.stop()
+
+
+class Several(MultiIssuerVerifier):
+    """A verifier of the issuer that speaks in the contract, and of another one that has all in common but its name."""
+
+    def __init__(self, issuer: FakeIssuer) -> None:
+        other = FakeIssuer(clock=issuer.clock, issuer=PARTNER)
+        other.token_key = issuer.token_key
+        super().__init__([other.verifier(ready_timeout=5), fed_by_hand(issuer)])
+        self.deliver = self.of(issuer.issuer).deliver
+
+
+@asynccontextmanager
+async def on_this_loop_among_others(issuer: FakeIssuer) -> AsyncIterator[Several]:
+    """A verifier of several issuers."""
+    async with Several(issuer) as verifier:
+        yield verifier
 
 
 Call = Callable[[Headers], Awaitable[Said]]

@@ -9,7 +9,7 @@ from aiokafka import ConsumerRecord
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaRouter, TestKafkaBroker
 
-from ostraka_consumers import Verifier
+from ostraka_consumers import TokenVerifier
 from ostraka_consumers.integrations.aiokafka import secured
 from ostraka_consumers.integrations.faststream import OstrakaMiddleware, current_grant
 
@@ -72,7 +72,7 @@ class FakeProducer:
 
 
 @asynccontextmanager
-async def serve_aiokafka(verifier: Verifier, parts: Parts) -> AsyncIterator[Call]:
+async def serve_aiokafka(verifier: TokenVerifier, parts: Parts) -> AsyncIterator[Call]:
     consumer: Any = FakeConsumer()
     producer: Any = FakeProducer(consumer)
     messages = secured(consumer, verifier, producer=producer, requires=parts, patience=0.0, jitter=lambda most: 0.0)
@@ -97,7 +97,7 @@ async def serve_aiokafka(verifier: Verifier, parts: Parts) -> AsyncIterator[Call
 
 
 @asynccontextmanager
-async def serve_faststream(verifier: Verifier, parts: Parts) -> AsyncIterator[Call]:
+async def serve_faststream(verifier: TokenVerifier, parts: Parts) -> AsyncIterator[Call]:
     broker = KafkaBroker()
     router = KafkaRouter(
         middlewares=[OstrakaMiddleware(verifier, require=parts, patience=0.0, jitter=lambda most: 0.0)]

@@ -8,9 +8,9 @@ import pytest
 from ostraka_consumers import Verifier
 from ostraka_consumers.integrations._http import App
 from tests.support.fake_issuer import FakeIssuer, published
-from tests.support.verifiers import ready_verifier
 
 from .connection import Connection, connected
+from .driver import Several, on_this_loop, on_this_loop_among_others
 from .web import APPS
 
 Then = Callable[[FakeIssuer], Sequence[bytes]]
@@ -32,15 +32,14 @@ def issuer() -> FakeIssuer:
     return FakeIssuer()
 
 
-@pytest.fixture
-async def verifier(issuer: FakeIssuer) -> AsyncIterator[Verifier]:
-    verifier = await ready_verifier(issuer)
-    yield verifier
-    await verifier.stop()
+@pytest.fixture(params=[on_this_loop, on_this_loop_among_others], ids=["one issuer", "several issuers"])
+async def verifier(request: pytest.FixtureRequest, issuer: FakeIssuer) -> AsyncIterator[Verifier | Several]:
+    async with request.param(issuer) as verifier:
+        yield verifier
 
 
 @pytest.fixture(params=APPS)
-def app(request: pytest.FixtureRequest, verifier: Verifier) -> App:
+def app(request: pytest.FixtureRequest, verifier: Verifier | Several) -> App:
     return APPS[request.param](verifier, ["orders:create"])
 
 
@@ -48,14 +47,14 @@ def bearer(issuer: FakeIssuer) -> list[tuple[bytes, bytes]]:
     return [(b"authorization", f"Bearer {issuer.token(jti='j')}".encode())]
 
 
-async def until_watched(verifier: Verifier, count: int) -> None:
+async def until_watched(verifier: Verifier | Several, count: int) -> None:
     async with asyncio.timeout(10):
         while verifier.live != count:
             await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-async def test_a_websocket_is_closed(app: App, issuer: FakeIssuer, verifier: Verifier, ending: str) -> None:
+async def test_a_websocket_is_closed(app: App, issuer: FakeIssuer, verifier: Verifier | Several, ending: str) -> None:
     reason, then = ENDINGS[ending]
     async with connected(app, "/live", bearer(issuer), websocket=True) as connection:
         await connection.until_sent(2)
@@ -67,7 +66,9 @@ async def test_a_websocket_is_closed(app: App, issuer: FakeIssuer, verifier: Ver
     assert verifier.live == 0
 
 
-async def test_it_is_to_come_again_if_only_news_are_missing(app: App, issuer: FakeIssuer, verifier: Verifier) -> None:
+async def test_it_is_to_come_again_if_only_news_are_missing(
+    app: App, issuer: FakeIssuer, verifier: Verifier | Several
+) -> None:
     async with connected(app, "/live", bearer(issuer), websocket=True) as connection:
         await connection.until_sent(2)
         await until_watched(verifier, 1)
@@ -76,7 +77,7 @@ async def test_it_is_to_come_again_if_only_news_are_missing(app: App, issuer: Fa
     assert connection.sent[2:] == [{"type": "websocket.close", "code": 1013, "reason": "not_ready"}]
 
 
-async def test_somebody_elses_end_is_not_ours(app: App, issuer: FakeIssuer, verifier: Verifier) -> None:
+async def test_somebody_elses_end_is_not_ours(app: App, issuer: FakeIssuer, verifier: Verifier | Several) -> None:
     async with connected(app, "/live", bearer(issuer), websocket=True) as connection:
         await connection.until_sent(2)
         await until_watched(verifier, 1)
@@ -89,7 +90,7 @@ async def test_somebody_elses_end_is_not_ours(app: App, issuer: FakeIssuer, veri
     assert verifier.live == 0
 
 
-async def test_events_end(app: App, issuer: FakeIssuer, verifier: Verifier) -> None:
+async def test_events_end(app: App, issuer: FakeIssuer, verifier: Verifier | Several) -> None:
     async with connected(app, "/events", bearer(issuer)) as connection:
         await streaming(connection)
         await until_watched(verifier, 1)
@@ -99,7 +100,7 @@ async def test_events_end(app: App, issuer: FakeIssuer, verifier: Verifier) -> N
     assert connection.body == b"data: first\n\n"
 
 
-async def test_a_download_is_never_taken_for_whole(app: App, issuer: FakeIssuer, verifier: Verifier) -> None:
+async def test_a_download_is_never_taken_for_whole(app: App, issuer: FakeIssuer, verifier: Verifier | Several) -> None:
     async with connected(app, "/download", bearer(issuer)) as connection:
         await streaming(connection)
         await until_watched(verifier, 1)
@@ -109,7 +110,9 @@ async def test_a_download_is_never_taken_for_whole(app: App, issuer: FakeIssuer,
     assert verifier.live == 0
 
 
-async def test_a_client_that_goes_leaves_nothing_watched(app: App, issuer: FakeIssuer, verifier: Verifier) -> None:
+async def test_a_client_that_goes_leaves_nothing_watched(
+    app: App, issuer: FakeIssuer, verifier: Verifier | Several
+) -> None:
     async with connected(app, "/live", bearer(issuer), websocket=True) as connection:
         await connection.until_sent(2)
         await until_watched(verifier, 1)
@@ -117,7 +120,7 @@ async def test_a_client_that_goes_leaves_nothing_watched(app: App, issuer: FakeI
 
 
 async def test_an_answer_that_is_given_at_once_is_not_watched(
-    app: App, issuer: FakeIssuer, verifier: Verifier, monkeypatch: pytest.MonkeyPatch
+    app: App, issuer: FakeIssuer, verifier: Verifier | Several, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ostraka_consumers import Grant
 
@@ -130,7 +133,9 @@ async def test_an_answer_that_is_given_at_once_is_not_watched(
     assert connection.sent[0]["status"] == 200
 
 
-async def test_a_cancellation_from_outside_stays_one(app: App, issuer: FakeIssuer, verifier: Verifier) -> None:
+async def test_a_cancellation_from_outside_stays_one(
+    app: App, issuer: FakeIssuer, verifier: Verifier | Several
+) -> None:
     async with connected(app, "/live", bearer(issuer), websocket=True) as connection:
         await connection.until_sent(2)
         assert connection.finished is not None

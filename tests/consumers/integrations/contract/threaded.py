@@ -10,10 +10,12 @@ from typing import Any
 
 from confluent_kafka import TopicPartition
 
-from ostraka_consumers import VerificationError
+from ostraka_consumers import VerificationError, Verifier
+from ostraka_consumers.integrations._threaded import Threaded
 from ostraka_consumers.integrations.confluent import secured
-from ostraka_consumers.integrations.threads import ThreadVerifier, answer_to
+from ostraka_consumers.integrations.threads import MultiIssuerThreadVerifier, ThreadVerifier, answer_to
 from tests.support.fake_issuer import FakeIssuer
+from tests.support.several import PARTNER
 from tests.support.verifiers import ListSource
 
 from .driver import Call, Driver, Headers, Parts, Said
@@ -31,12 +33,7 @@ class ThreadStand(ThreadVerifier):
 
     def deliver(self, raw: bytes) -> object:
         """Take a record in the thread that all others are taken in, and wait until that is done."""
-        assert self._life is not None
-
-        async def take() -> object:
-            return self._verifier.deliver(raw)
-
-        return asyncio.run_coroutine_threadsafe(take(), self._life.loop).result(10)
+        return taken(self, self._verifier, raw)
 
     async def stop(self) -> None:  # type: ignore[override]
         await asyncio.to_thread(super().stop)
@@ -52,8 +49,43 @@ async def in_a_thread(issuer: FakeIssuer) -> AsyncIterator[ThreadStand]:
         await stand.stop()
 
 
+class SeveralStand(MultiIssuerThreadVerifier):
+    """The same among the verifiers of several issuers."""
+
+    def __init__(self, issuer: FakeIssuer) -> None:
+        other = FakeIssuer(clock=issuer.clock, issuer=PARTNER)
+        other.token_key = issuer.token_key
+        self.fed = ThreadStand(issuer)
+        super().__init__([ThreadStand(other), self.fed])
+
+    def deliver(self, raw: bytes) -> object:
+        return taken(self, self.fed._verifier, raw)
+
+    async def stop(self) -> None:  # type: ignore[override]
+        await asyncio.to_thread(super().stop)
+
+
+def taken(thread: Threaded, verifier: Verifier, raw: bytes) -> object:
+    assert thread._life is not None
+
+    async def take() -> object:
+        return verifier.deliver(raw)
+
+    return asyncio.run_coroutine_threadsafe(take(), thread._life.loop).result(10)
+
+
 @asynccontextmanager
-async def serve_threads(verifier: ThreadVerifier, parts: Parts) -> AsyncIterator[Call]:
+async def in_a_thread_among_others(issuer: FakeIssuer) -> AsyncIterator[SeveralStand]:
+    stand = SeveralStand(issuer)
+    await asyncio.to_thread(stand.start)
+    try:
+        yield stand
+    finally:
+        await stand.stop()
+
+
+@asynccontextmanager
+async def serve_threads(verifier: Threaded, parts: Parts) -> AsyncIterator[Call]:
     with contextlib.suppress(VerificationError):
         verifier.authorize("Bearer x", requires=parts)  # says what is wrong with them before it looks at the token
 
@@ -124,7 +156,7 @@ class FakeClient:
 
 
 @asynccontextmanager
-async def serve_confluent(verifier: ThreadVerifier, parts: Parts) -> AsyncIterator[Call]:
+async def serve_confluent(verifier: Threaded, parts: Parts) -> AsyncIterator[Call]:
     client: Any = FakeClient()
     stop = threading.Event()
     messages = secured(

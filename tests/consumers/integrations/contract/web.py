@@ -16,7 +16,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
-from ostraka_consumers import Grant, Verifier
+from ostraka_consumers import Grant, TokenVerifier
 from ostraka_consumers.integrations import asgi, fastapi, starlette
 from ostraka_consumers.integrations import litestar as for_litestar
 from ostraka_consumers.integrations._http import App, Receive, Scope, Send
@@ -24,7 +24,7 @@ from ostraka_consumers.integrations._http import App, Receive, Scope, Send
 from .connection import connected
 from .driver import Call, Driver, Headers, Parts, Said
 
-MakeApp = Callable[[Verifier, Parts], App]
+MakeApp = Callable[[TokenVerifier, Parts], App]
 
 
 async def endless() -> AsyncIterator[bytes]:
@@ -33,7 +33,7 @@ async def endless() -> AsyncIterator[bytes]:
     await asyncio.Event().wait()
 
 
-def plain_asgi(verifier: Verifier, parts: Parts) -> App:
+def plain_asgi(verifier: TokenVerifier, parts: Parts) -> App:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         grant = asgi.grant_of(scope)
         if scope["type"] == "websocket":
@@ -55,7 +55,7 @@ def plain_asgi(verifier: Verifier, parts: Parts) -> App:
     return asgi.OstrakaMiddleware(app, verifier, requires=parts)
 
 
-def with_starlette(verifier: Verifier, parts: Parts) -> App:
+def with_starlette(verifier: TokenVerifier, parts: Parts) -> App:
     def guarded(endpoint: Any) -> Any:
         if parts is not None:
             return starlette.requires(*parts)(endpoint)
@@ -83,7 +83,7 @@ def with_starlette(verifier: Verifier, parts: Parts) -> App:
     return app
 
 
-def with_fastapi(verifier: Verifier, parts: Parts) -> App:
+def with_fastapi(verifier: TokenVerifier, parts: Parts) -> App:
     app = FastAPI()
     fastapi.install(app, verifier)
     asked = fastapi.current_grant if parts is None else fastapi.requires(*parts)
@@ -107,7 +107,7 @@ def with_fastapi(verifier: Verifier, parts: Parts) -> App:
     return app
 
 
-def with_litestar(verifier: Verifier, parts: Parts) -> App:
+def with_litestar(verifier: TokenVerifier, parts: Parts) -> App:
     asked = for_litestar.current_grant() if parts is None else for_litestar.requires(*parts)
     needs = {"grant": asked}
 
@@ -158,7 +158,7 @@ def http(name: str) -> Driver:
     """Requests to the service."""
 
     @asynccontextmanager
-    async def serve(verifier: Verifier, parts: Parts) -> AsyncIterator[Call]:
+    async def serve(verifier: TokenVerifier, parts: Parts) -> AsyncIterator[Call]:
         app = APPS[name](verifier, parts)
 
         async def call(headers: Headers) -> Said:
@@ -178,7 +178,7 @@ def websocket(name: str, *, denial: bool) -> Driver:
     """WebSockets to the service, through a server that can or cannot answer a handshake."""
 
     @asynccontextmanager
-    async def serve(verifier: Verifier, parts: Parts) -> AsyncIterator[Call]:
+    async def serve(verifier: TokenVerifier, parts: Parts) -> AsyncIterator[Call]:
         app = APPS[name](verifier, parts)
 
         async def call(headers: Headers) -> Said:

@@ -206,6 +206,9 @@ ASSERTIONS_PRUNED: Final = 8
 INTROSPECT_WAIT: Final = 2.0
 """A token minted further on than the issuer's own verifier has come is waited for: milliseconds, usually."""
 
+INTROSPECTED_TOKENS: Final = 10_000
+"""Tokens whose signature was found good lately: services ask about the same one again and again. Some 15 MB."""
+
 KEY_SET_MAX_AGE: Final = 300
 """How long others' libraries may cache the JWKS. A successor is published ``KEY_LEAD`` before it signs."""
 

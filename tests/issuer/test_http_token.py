@@ -104,14 +104,15 @@ async def test_another_media_type(desk: Desk, media_type: str) -> None:
     assert_error(answer, 400, "invalid_request")
 
 
-async def test_a_database_that_does_not_answer(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("how", ["ask", "apply"])
+async def test_a_database_that_does_not_answer(desk: Desk, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     first = await desk.login("alice")
 
-    def busy(_self: Store) -> None:
+    def busy(_self: Store, _statement: object, _values: object) -> None:
         raise StoreUnavailable("the database did not do it: /secret/place")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "write", busy)
+        patch.setattr(Store, how, busy)
         answer = await desk.refresh(first["refresh_token"])
     assert_error(answer, 503, "temporarily_unavailable")
     assert answer.headers["retry-after"] == "1"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, get_args
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import Row, bindparam, insert, select
 
 from ostraka_issuer.errors import NotFound
 from ostraka_issuer.store import Transaction
@@ -43,6 +43,10 @@ class Client:
     audiences: tuple[str, ...]
     disabled: bool
     created_at: float
+
+
+CLIENT: Final = select(CLIENTS).where(CLIENTS.c.id == bindparam("client_id"))
+"""One client; ``client_of`` reads its row."""
 
 
 async def find_client(tx: Transaction, client_id: str, *, for_share: bool = True) -> Client:
@@ -111,6 +115,11 @@ async def insert_client(tx: Transaction, client: Client) -> None:
 def _client(row: "Row[Any] | None") -> Client:
     if row is None:
         raise NotFound("there is no such client")
+    return client_of(row)
+
+
+def client_of(row: "Row[Any]") -> Client:
+    """The client in a row with the columns of its table."""
     return Client(
         id=row.id,
         name=row.name,

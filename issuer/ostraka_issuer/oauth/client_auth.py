@@ -9,6 +9,7 @@ A request uses one of them, and it is the one that the client is registered with
 
 import base64
 import binascii
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_plus
@@ -18,7 +19,7 @@ from sqlalchemy import delete, select
 from ostraka_consumers.clock import Clock, SystemClock
 from ostraka_issuer.accounts.client_keys import read_key_set
 from ostraka_issuer.accounts.client_secret import secret_fits
-from ostraka_issuer.accounts.clients import Client, find_client
+from ostraka_issuer.accounts.clients import CLIENT, Client, client_of, find_client
 from ostraka_issuer.errors import IssuerError, NotFound
 from ostraka_issuer.limits import ASSERTIONS_PRUNED
 from ostraka_issuer.store import Store, Transaction
@@ -33,6 +34,10 @@ from .forms import Form
 _REFUSED: Final = "client authentication failed"
 _BASIC_MAX_CHARS: Final = 4 * 1024
 _T = CLIENT_ASSERTIONS.c
+
+
+FindClient = Callable[[str], Awaitable[Client | None]]
+"""Looks a client up by its id, disabled or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,36 +67,40 @@ class ClientAuthenticator:
         self._audiences = frozenset({issuer, token_endpoint})
         self._clock = clock or SystemClock()
 
-    async def authenticate(self, form: Form, authorization: str | None) -> Authenticated:
+    async def authenticate(
+        self, form: Form, authorization: str | None, *, find: FindClient | None = None
+    ) -> Authenticated:
         """Find out who the client is.
 
         Args:
             authorization: the header of that name, if there is one.
+            find: how to look a client up, for whoever has more to ask the database about.
 
         Raises:
             InvalidClient: nobody, somebody unknown or disabled, another method than the client's, or no proof.
             InvalidRequest: more than one method at once.
             StoreUnavailable
         """
+        look = find or self._look_up
         assertion, client_id = form.get("client_assertion"), form.get("client_id")
         if form.get("client_secret") is not None:
             raise InvalidClient("a client secret comes in the Authorization header")
         if authorization is not None:
             if assertion is not None:
                 raise InvalidRequest("a client authenticates itself in one way")
-            return await self._by_secret(authorization, client_id)
+            return await self._by_secret(authorization, client_id, look)
         if assertion is not None:
-            return await self._by_key(assertion, form.get("client_assertion_type"), client_id)
+            return await self._by_key(assertion, form.get("client_assertion_type"), client_id, look)
         if client_id is None:
             raise InvalidClient("the client has to say who it is")
-        client = await self._find(client_id)
+        client = await _find(client_id, look)
         if client is None or client.auth_method != "none":
             raise InvalidClient(_REFUSED)
         return Authenticated(client, proven=False)
 
-    async def _by_secret(self, authorization: str, client_id: str | None) -> Authenticated:
+    async def _by_secret(self, authorization: str, client_id: str | None, look: FindClient) -> Authenticated:
         name, secret = read_basic(authorization)
-        client = await self._find(name)
+        client = await _find(name, look)
         # Asked even of a client that is not there: "no" takes as long.
         fits = secret_fits(None if client is None else client.secret_hash, secret)
         if client is None or not fits or client.auth_method != "client_secret_basic":
@@ -99,12 +108,12 @@ class ClientAuthenticator:
         _same(name, client_id)
         return Authenticated(client, proven=True)
 
-    async def _by_key(self, raw: str, kind: str | None, client_id: str | None) -> Authenticated:
+    async def _by_key(self, raw: str, kind: str | None, client_id: str | None, look: FindClient) -> Authenticated:
         if kind != assertions.TYPE:
             raise InvalidRequest(f"client_assertion_type is {assertions.TYPE}")
         name = assertions.client_of(raw)
         _same(name, client_id)
-        client = await self._find(name)
+        client = await _find(name, look)
         if client is None or client.auth_method != "private_key_jwt" or client.jwks is None:
             raise InvalidClient(_REFUSED)
         now = self._clock.now().wall
@@ -127,15 +136,9 @@ class ClientAuthenticator:
                 raise InvalidClient("the assertion was used before")
             await _forget(tx, now)
 
-    async def _find(self, client_id: str) -> Client | None:
-        if not client_id.isprintable() or len(client_id) > ID_MAX_CHARS:
-            return None  # no client is called that, and the database could not even be asked
-        async with self._store.read() as tx:
-            try:
-                client = await find_client(tx, client_id, for_share=False)
-            except NotFound:
-                return None
-        return None if client.disabled else client
+    async def _look_up(self, client_id: str) -> Client | None:
+        rows = await self._store.ask(CLIENT, {"client_id": client_id})
+        return client_of(rows[0]) if rows else None
 
 
 def read_basic(authorization: str) -> tuple[str, str]:
@@ -157,6 +160,13 @@ def read_basic(authorization: str) -> tuple[str, str]:
     if not colon or not name:
         raise InvalidClient(_REFUSED)
     return name, secret
+
+
+async def _find(client_id: str, look: FindClient) -> Client | None:
+    if not client_id.isprintable() or len(client_id) > ID_MAX_CHARS:
+        return None  # no client is called that, and the database could not even be asked
+    client = await look(client_id)
+    return None if client is None or client.disabled else client
 
 
 async def hold(tx: Transaction, known: Authenticated) -> Client:

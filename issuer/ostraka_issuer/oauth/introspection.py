@@ -8,7 +8,7 @@ those who may ask about all.
 
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from ostraka_consumers.clock import Clock, SystemClock
 from ostraka_consumers.errors import VerificationError
@@ -21,14 +21,21 @@ from ostraka_issuer.store import Store
 from ostraka_issuer.store.tables import CLIENTS, SESSIONS, USERS
 
 from .asking import scope_of
+from .background import Background
 from .client_auth import ClientAuthenticator
 from .errors import InvalidClient
 from .forms import Form
 from .own_tokens import Judged, OwnTokens, nobody_can_tell
-from .standing import still_stands
 
 PERMISSION: Final = "tokens:introspect"
 _INACTIVE: Final[dict[str, Any]] = {"active": False}
+_SESSION: Final = (
+    select(SESSIONS, USERS.c.username)
+    .join(USERS, USERS.c.id == SESSIONS.c.user_id)
+    .join(CLIENTS, CLIENTS.c.id == SESSIONS.c.client_id)
+    .where(SESSIONS.c.id == bindparam("session_id"), SESSIONS.c.ended_at.is_(None))
+    .where(USERS.c.disabled.is_(False), CLIENTS.c.disabled.is_(False))
+)
 
 
 class Introspection:
@@ -60,49 +67,38 @@ class Introspection:
                 nobody can tell now.
             NothingYet, StoreUnavailable
         """
-        caller = await self._caller(form, authorization)
+        background = Background(self._store, self._own.said(form.get("token") or ""))
+        caller = await self._caller(form, authorization, background)
         token = form.require("token")
         try:
             presented = self._refresh_tokens.read(token)
         except GrantRefused:
-            return await self._access(token)
+            return await self._access(token, background)
         return await self._refresh(presented.session_id, presented.generation, caller)
 
-    async def _caller(self, form: Form, authorization: str | None) -> str | None:
+    async def _caller(self, form: Form, authorization: str | None, background: Background) -> str | None:
         """The client that asks, or ``None`` for somebody who may ask about all."""
         scheme, _, credentials = (authorization or "").partition(" ")
         if scheme.lower() == "bearer":
             self._verifier.verify(credentials.strip(" ")).require(PERMISSION)
             return None
-        known = await self._clients.authenticate(form, authorization)
+        known = await self._clients.authenticate(form, authorization, find=background.find)
         if not known.proven:
             raise InvalidClient("a client that cannot prove who it is asks about no tokens")
         return known.client.id
 
-    async def _access(self, token: str) -> dict[str, Any]:
+    async def _access(self, token: str, background: Background) -> dict[str, Any]:
         try:
             judged = await self._own.judge(token)
         except VerificationError as error:
             if nobody_can_tell(error):
                 raise
             return dict(_INACTIVE)
-        async with self._store.read() as tx:
-            if not await still_stands(tx, judged.claims):
-                return dict(_INACTIVE)
-            username = select(USERS.c.username).where(USERS.c.id == judged.claims.sub)
-            name = (await tx.execute(username)).scalar_one_or_none()
-        return _about(judged, name)
+        return _about(judged, background.username) if await background.stands() else dict(_INACTIVE)
 
     async def _refresh(self, session_id: str, generation: int, caller: str | None) -> dict[str, Any]:
-        query = (
-            select(SESSIONS, USERS.c.username)
-            .join(USERS, USERS.c.id == SESSIONS.c.user_id)
-            .join(CLIENTS, CLIENTS.c.id == SESSIONS.c.client_id)
-            .where(SESSIONS.c.id == session_id, SESSIONS.c.ended_at.is_(None))
-            .where(USERS.c.disabled.is_(False), CLIENTS.c.disabled.is_(False))
-        )
-        async with self._store.read() as tx:
-            row = (await tx.execute(query)).first()
+        rows = await self._store.ask(_SESSION, {"session_id": session_id})
+        row = rows[0] if rows else None
         if row is None or (caller is not None and caller != row.client_id):
             return dict(_INACTIVE)
         family = family_of(row)

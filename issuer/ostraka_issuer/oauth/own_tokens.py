@@ -1,13 +1,14 @@
 """Is this token one of ours, and good now? Judged by the issuer's own verifier, whomever the token is for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ostraka_consumers.errors import Malformed, NotReady, VerificationError
 from ostraka_consumers.grant import Grant
-from ostraka_consumers.trust.tokens import TokenReader
+from ostraka_consumers.memory import Memory
+from ostraka_consumers.trust.tokens import GenuineToken, TokenReader
 from ostraka_consumers.verifier import Verifier
 from ostraka_issuer.errors import NothingYet
-from ostraka_issuer.limits import INTROSPECT_WAIT
+from ostraka_issuer.limits import INTROSPECT_WAIT, INTROSPECTED_TOKENS
 from ostraka_schemas import base64url, jws, strict_json
 from ostraka_schemas.claims import AccessTokenClaims, read_claims
 from ostraka_schemas.errors import WireError
@@ -25,6 +26,7 @@ class Judged:
     """
 
     grant: Grant
+    token: GenuineToken = field(repr=False)
     position: Position
 
     @property
@@ -42,6 +44,17 @@ class OwnTokens:
 
     def __init__(self, verifier: Verifier) -> None:
         self._verifier = verifier
+        self._memory: Memory[GenuineToken] = Memory(INTROSPECTED_TOKENS)
+
+    def said(self, token: str) -> AccessTokenClaims | None:
+        """What a token says, whoever signed it; ``None`` if it cannot be read."""
+        known = self._memory.get(token)
+        if known is not None:
+            return known.claims
+        try:
+            return _unverified(token)
+        except Malformed:
+            return None
 
     async def judge(self, token: str) -> Judged:
         """Decide on a token.
@@ -50,26 +63,34 @@ class OwnTokens:
             VerificationError: not ours, ended, revoked; ``NotReady`` and ``Stale`` if nobody can tell now.
             NothingYet: it was minted further on than this process has come, and is not waited for any longer.
         """
-        claims = _unverified(token)
-        reader = TokenReader(self._verifier.anchor.issuer, frozenset(claims.audiences))
-        genuine = reader.read(token, self._verifier.core.keys)
+        genuine = self._read(token)
         fv = genuine.minted.fv
         if fv is not None and not await self._verifier.wait_for(fv, INTROSPECT_WAIT):
             raise NothingYet("the token is newer than what this process knows of the feed; try again")
-        return self._judge(reader, token)
+        judged = self._judge(genuine if self._verifier.core.holds_key_of(genuine) else self._read(token))
+        # Only what was accepted is remembered, so nothing that is refused can drive out what is good.
+        self._memory.put(token, judged.token)
+        return judged
 
-    def _judge(self, reader: TokenReader, token: str) -> Judged:
+    def _read(self, token: str) -> GenuineToken:
+        """The token, if it is genuine. The same bytes need not be read twice while their key is in force."""
+        core, known = self._verifier.core, self._memory.get(token)
+        if known is not None and core.holds_key_of(known):
+            return known
+        audiences = frozenset(_unverified(token).audiences)
+        return TokenReader(self._verifier.anchor.issuer, audiences).read(token, core.keys)
+
+    def _judge(self, genuine: GenuineToken) -> Judged:
         # Nothing here waits: position and verdict are of one moment.
         core, at = self._verifier.core, self._verifier.clock.now()
         missing = core.why_not_ready(at)
         if missing is not None or core.head is None:
             raise NotReady(missing or "no feed yet")
         now = core.now(at)
-        genuine = reader.read(token, core.keys)
         core.check_times(genuine, now)
         core.check_revocation(genuine)
         core.check_staleness(now, core.max_staleness)
-        return Judged(Grant(core, genuine), core.head.position)
+        return Judged(Grant(core, genuine), genuine, core.head.position)
 
 
 def _unverified(token: str) -> AccessTokenClaims:

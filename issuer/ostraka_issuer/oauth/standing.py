@@ -1,7 +1,4 @@
-"""Whether what stands behind an access token is still there, by the database: its session, its user, its clients.
-
-The verifier decides by the feed. The database may know of an end that has no place in the feed yet.
-"""
+"""Whether what stands behind an access token is still there, and stays: its session, its user, its clients."""
 
 from typing import Any
 
@@ -12,27 +9,25 @@ from ostraka_issuer.store.tables import CLIENTS, SESSIONS, USERS
 from ostraka_schemas.claims import AccessTokenClaims
 
 
-async def still_stands(
-    tx: Transaction, claims: AccessTokenClaims, *, beside: str | None = None, hold: bool = False
-) -> bool:
+async def still_stands(tx: Transaction, claims: AccessTokenClaims, *, beside: str) -> bool:
     """Whether session, user and clients of a token that says ``claims`` are there and not disabled.
+
+    They are kept so until ``tx`` ends. In the order users, clients, sessions, as everyone does.
 
     Args:
         beside: another client that must be.
-        hold: keep them so until ``tx`` ends. In the order users, clients, sessions, as everyone does.
     """
     if claims.sid is not None:
-        user = await _first(tx, select(USERS.c.disabled).where(USERS.c.id == claims.sub), hold=hold)
+        user = await _first(tx, select(USERS.c.disabled).where(USERS.c.id == claims.sub))
         if user is None or user.disabled:
             return False
-    wanted = clients_of(claims) | ({beside} if beside is not None else set())
-    for client_id in sorted(wanted):
-        client = await _first(tx, select(CLIENTS.c.disabled).where(CLIENTS.c.id == client_id), hold=hold)
+    for client_id in sorted(clients_of(claims) | {beside}):
+        client = await _first(tx, select(CLIENTS.c.disabled).where(CLIENTS.c.id == client_id))
         if client is None or client.disabled:
             return False
     if claims.sid is None:
         return True
-    session = await _first(tx, select(SESSIONS).where(SESSIONS.c.id == claims.sid), hold=hold)
+    session = await _first(tx, select(SESSIONS).where(SESSIONS.c.id == claims.sid))
     return session is not None and session.ended_at is None and session.user_id == claims.sub
 
 
@@ -42,5 +37,5 @@ def clients_of(claims: AccessTokenClaims) -> set[str]:
     return {claims.client_id, *(actor.client_id for actor in actors if actor.client_id is not None)}
 
 
-async def _first(tx: Transaction, query: Select[Any], *, hold: bool) -> Any:
-    return (await tx.execute(query.with_for_update(read=True) if hold else query)).first()
+async def _first(tx: Transaction, query: Select[Any]) -> Any:
+    return (await tx.execute(query.with_for_update(read=True))).first()

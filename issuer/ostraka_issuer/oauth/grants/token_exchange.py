@@ -79,7 +79,7 @@ class TokenExchangeGrant:
         claims = judged.claims
         async with self._store.write() as tx:
             await share_everyone(tx)
-            if not await still_stands(tx, claims, beside=known.client.id, hold=True):
+            if not await still_stands(tx, claims, beside=known.client.id):
                 raise InvalidRequest(_REFUSED)
             client = await hold(tx, known)
             if NAME not in client.grant_types:

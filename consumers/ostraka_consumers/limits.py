@@ -34,9 +34,12 @@ DENY_BUCKETS: Final = 16
 
 DENY_BUCKET_MIN_SECONDS: Final = 60
 
-STATE_ENTRIES_MAX: Final = 8_000_000
-"""Deny-list entries, cut-offs, narrowings and the permissions in them, together: some 1 GB. Beyond it the verifier
-stops vouching."""
+STATE_WEIGHT_MAX: Final = 8_000_000
+"""All that is remembered, a denied token or a permission in a narrowing being 1 (some 120 bytes): some 1 GB. Beyond it
+the verifier stops vouching."""
+
+HOLDER_WEIGHT: Final = 6
+"""What a cut-off or a narrowing weighs, beside the permissions in it: each has a name and a place (some 700 bytes)."""
 
 ISSUER_CLOCK_ERROR_MAX: Final = 2 * 3600
 """An issuer's clock may be wrong by a time zone and summer time, so within this it is not believed what a record says
@@ -121,8 +124,9 @@ SOURCE_WAIT_MAX: Final = 1.0
 SOURCE_STEADY: Final = 10.0
 """A connection that lasted so long was a good one: the next pause starts from the shortest again."""
 
-SOURCE_OPEN_MAX: Final = 30.0
-"""Connecting and finding the position, all steps together."""
+SOURCE_OPEN_MAX: Final = SOURCE_SILENCE_MAX
+"""Connecting and finding the position, all steps together: a client that was told a wrong address goes on asking there,
+and is to be built anew as soon as one that has fallen silent."""
 
 SOURCE_REQUEST_MAX: Final = 10.0
 """One request. Every answer but a long poll comes within milliseconds."""

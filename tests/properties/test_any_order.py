@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ostraka_consumers import VerificationError, Verifier
+from ostraka_consumers.limits import HOLDER_WEIGHT
 from ostraka_consumers.trust.receipt import Outcome
 from tests.properties.feeds import Step, hand_fed, new_issuer, say, steps
 from tests.support.fingerprint import state_fingerprint
@@ -72,7 +73,7 @@ def test_over_long_times_every_token_meets_the_same_decision(said: list[Step], o
     for verifier in (straight, crooked):
         verifier.deliver(issuer.heartbeat())
         assert verifier.core.state is not None
-        assert verifier.core.state.entries <= 1  # of all that was forgotten, one cut-off of everyone is left
+        assert verifier.core.state.weight <= HOLDER_WEIGHT  # of all that was forgotten, one cut-off of everyone is left
 
 
 def decision(verifier: Verifier, token: str) -> str | tuple[str, ...]:

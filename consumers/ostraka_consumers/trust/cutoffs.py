@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import NamedTuple
 
+from ostraka_consumers.limits import HOLDER_WEIGHT
 from ostraka_schemas.permissions import covered_by_any, overlaps
 from ostraka_schemas.records import Position
 from ostraka_schemas.snapshots import Level
@@ -104,6 +105,11 @@ class Cutoffs:
                 return key
         return None
 
+    @property
+    def weight(self) -> int:
+        """How much there is to remember."""
+        return HOLDER_WEIGHT * len(self)
+
     def __len__(self) -> int:
         return len(self._latest)
 
@@ -158,7 +164,7 @@ class Narrowings:
     @property
     def weight(self) -> int:
         """How much there is to remember: each narrowing, and each pattern that is left in one."""
-        return len(self) + self._patterns
+        return HOLDER_WEIGHT * len(self) + self._patterns
 
     def remaining(self) -> list[tuple[Key, Narrowing]]:
         """What holders were left with, as remembered now."""

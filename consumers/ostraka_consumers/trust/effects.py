@@ -7,7 +7,7 @@ also if it claims to live: see ``horizon``.
 
 from collections.abc import Collection, Sequence
 
-from ostraka_consumers.limits import ISSUER_CLOCK_ERROR_MAX, STATE_ENTRIES_MAX
+from ostraka_consumers.limits import ISSUER_CLOCK_ERROR_MAX, STATE_WEIGHT_MAX
 from ostraka_schemas.events import (
     Event,
     IssuerCutoff,
@@ -59,9 +59,9 @@ class TrustState:
         return self._forgotten_until
 
     @property
-    def entries(self) -> int:
-        """How many things are remembered."""
-        return len(self.denied) + len(self.cutoffs) + self.narrowings.weight
+    def weight(self) -> int:
+        """How much is remembered: the unit is a denied token."""
+        return len(self.denied) + self.cutoffs.weight + self.narrowings.weight
 
     def apply(self, record: Record, now: float) -> Alarm | None:
         """Take the effect of a record whose turn has come. Returns what a person must look at, if anything."""
@@ -76,7 +76,7 @@ class TrustState:
             self.skipped += 1  # somebody else's subject: nothing of ours can be meant
             return None
         # Key sets, root documents and the cut-off for everyone take no more room however many there are.
-        if self.entries >= STATE_ENTRIES_MAX and not isinstance(event, KeySetChanged | RootPublished | IssuerCutoff):
+        if self.weight >= STATE_WEIGHT_MAX and not isinstance(event, KeySetChanged | RootPublished | IssuerCutoff):
             return Alarm.STATE_FULL
         expires = self._keep_until(record.iat, now)
         self._horizon.note(Moment(record.position, record.iat), expires)

@@ -16,7 +16,7 @@ Rules, for parts whose signature was verified:
 import math
 from typing import Final, NamedTuple
 
-from ostraka_consumers.limits import STATE_ENTRIES_MAX
+from ostraka_consumers.limits import HOLDER_WEIGHT, STATE_WEIGHT_MAX
 from ostraka_schemas.events import PublishedKey
 from ostraka_schemas.records import Position
 from ostraka_schemas.snapshots import (
@@ -67,7 +67,7 @@ class Gathering:
         self.latest_iat = 0
         self.keys: list[PublishedKey] | None = None
         self.compromised: list[str] = []
-        self.size = 0
+        self.weight = 0
         self.raws: list[bytes] = []
         self._keep = keep
         self._missing = set(range(1, part.parts + 1))
@@ -88,11 +88,10 @@ class Gathering:
         state = part.state
         denied = [(entry.until, read_denied(entry)) for entry in state.denied]
         self._missing.remove(part.part)
-        self.size += (
-            len(state.cutoffs) + len(state.revoked) + sum(1 + len(left.permissions) for left in state.remaining)
-        )
-        self.size += sum(len(data) // NUMBER_BYTES for _, data in denied)
-        if self.size <= STATE_ENTRIES_MAX:
+        self.weight += HOLDER_WEIGHT * (len(state.cutoffs) + len(state.revoked) + len(state.remaining))
+        self.weight += sum(len(left.permissions) for left in state.remaining)
+        self.weight += sum(len(data) // NUMBER_BYTES for _, data in denied)
+        if self.weight <= STATE_WEIGHT_MAX:
             for until, data in denied:
                 self.denied.add_many(numbers_in(data), until)
             self._add(state)
@@ -119,7 +118,7 @@ def name_of(part: SnapshotPart) -> SnapshotName:
 
 def take(gathered: Gathering, state: TrustState, now: float) -> Alarm | None:
     """Add a whole snapshot to a state at the time ``now``. Returns what a person must look at, if anything."""
-    if gathered.size + state.entries > STATE_ENTRIES_MAX:
+    if gathered.weight + state.weight > STATE_WEIGHT_MAX:
         return Alarm.STATE_FULL
     state.take_over(Moment(gathered.head.position, gathered.latest_iat), gathered.name.iat, now)
     state.cutoffs.absorb(gathered.cutoffs)

@@ -53,10 +53,11 @@ class Fed:
 
     @property
     def remembered(self) -> int:
-        """How many entries there are beside the cut-off of everyone that stands for what was forgotten."""
+        """How many entries there are beside a cut-off of everyone, which may stand for what was forgotten."""
         state = self.core.state
         assert state is not None
-        return state.entries - sum(key == ISSUER for key, _, _ in state.cutoffs.kept())
+        cutoffs = [key for key, _, _ in state.cutoffs.kept() if key != ISSUER]
+        return len(state.denied) + len(cutoffs) + len(state.narrowings)
 
     def genuine(self, **claims: Any) -> GenuineToken:
         """A token that passed steps 1 to 4."""

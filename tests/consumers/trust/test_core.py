@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ostraka_consumers.errors import Expired, NotReady, NotYetValid, Revoked, Stale
-from ostraka_consumers.limits import HASH_WINDOW, HOLD_MAX_RECORDS, HORIZON_STEPS
+from ostraka_consumers.limits import HASH_WINDOW, HOLD_MAX_RECORDS, HOLDER_WEIGHT, HORIZON_STEPS
 from ostraka_consumers.trust.core import TrustCore
 from ostraka_consumers.trust.receipt import Outcome
 from ostraka_schemas.events import IssuerCutoff, PermissionRevoked, RootPublished, SessionRevoked
@@ -261,7 +261,7 @@ def test_4_an_entry_stays_until_the_last_token_it_could_meet_has_expired() -> No
         with pytest.raises(Revoked):
             fed.core.check_revocation(token)
         assert not fed.core.allows(token, "a:b")
-        assert fed.core.state.entries == 4
+        assert fed.remembered == 4
     fed.issuer.clock.advance(61)  # one bucket of the deny list more
     fed.beat()
     assert fed.remembered == 0
@@ -314,7 +314,7 @@ def test_4_a_record_from_far_in_the_future_is_kept_as_long_as_a_clock_may_be_wro
 
 
 def test_4_room_is_counted_by_what_is_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ostraka_consumers.trust.effects.STATE_ENTRIES_MAX", 300)
+    monkeypatch.setattr("ostraka_consumers.trust.effects.STATE_WEIGHT_MAX", 300)
     fed = Fed()
     patterns = [f"r{n}:a" for n in range(256)]
     fed.take(fed.issuer.keep_only("a", *patterns))
@@ -323,7 +323,7 @@ def test_4_room_is_counted_by_what_is_in_it(monkeypatch: pytest.MonkeyPatch) -> 
     fed.take(fed.issuer.keep_only("c"))
     assert fed.alarms == {"state_full"}
     assert fed.core.state is not None
-    assert fed.core.state.entries == 514
+    assert fed.core.state.weight == 2 * (HOLDER_WEIGHT + 256)
     fed.issuer.clock.advance(1_000)
     fed.beat()
     assert fed.remembered == 0
@@ -391,7 +391,7 @@ def test_4_one_record_from_the_future_does_not_keep_everything_after_it_for_ever
     issuer.clock.advance(1_000)
     fed.beat()
     assert fed.core.state is not None
-    assert fed.core.state.entries == 1
+    assert (fed.remembered, len(fed.core.state.cutoffs)) == (0, 1)
 
 
 def test_4_a_wall_clock_that_steps_neither_forgets_nor_revives() -> None:
@@ -462,7 +462,7 @@ def test_6_a_record_that_is_not_understood_keeps_its_place_and_does_nothing_else
     assert fed.freshness == ("stale" if alarms else "fresh")
     fed.core.check_revocation(token)
     assert fed.core.state is not None
-    assert fed.core.state.entries == 0
+    assert fed.core.state.weight == 0
     assert positions(fed.take(fed.issuer.cut_subject("alice")).applied) == [4]
     with pytest.raises(Revoked):
         fed.core.check_revocation(token)
@@ -471,7 +471,7 @@ def test_6_a_record_that_is_not_understood_keeps_its_place_and_does_nothing_else
 def test_6_when_there_is_no_room_the_verifier_stops_vouching_but_still_takes_keys_and_the_great_cut_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("ostraka_consumers.trust.effects.STATE_ENTRIES_MAX", 2)
+    monkeypatch.setattr("ostraka_consumers.trust.effects.STATE_WEIGHT_MAX", 2)
     fed = Fed()
     token = fed.genuine()
     for n in range(2):
@@ -485,7 +485,7 @@ def test_6_when_there_is_no_room_the_verifier_stops_vouching_but_still_takes_key
     with pytest.raises(Revoked):
         fed.core.check_revocation(token)
     assert fed.core.state is not None
-    assert fed.core.state.entries == 3
+    assert fed.core.state.weight == 2 + HOLDER_WEIGHT
 
 
 # --- 7. Kafka has no say ---------------------------------------------------------------------------------------------

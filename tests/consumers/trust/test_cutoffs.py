@@ -2,6 +2,7 @@ from itertools import product
 
 import pytest
 
+from ostraka_consumers.limits import HOLDER_WEIGHT
 from ostraka_consumers.trust.cutoffs import ISSUER, Cutoffs, Key, Minted, Moment, Narrowings
 from ostraka_schemas.records import Position
 
@@ -194,7 +195,7 @@ def test_a_narrowing_is_still_there_in_its_last_second_when_another_of_the_same_
     narrowings = Narrowings()
     for expires in (50, 100):
         narrowings.keep_only(Key("subject", "alice"), ["c:d"], NEWER, expires)
-    assert narrowings.weight == 4
+    assert narrowings.weight == 2 * HOLDER_WEIGHT + 2
     narrowings.forget(100)
-    assert (len(narrowings), narrowings.weight) == (1, 2)
+    assert (len(narrowings), narrowings.weight) == (1, HOLDER_WEIGHT + 1)
     assert not narrowings.allow("a:b", WITH_FV, ALICE)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ostraka_consumers.limits import HOLD_MAX_RECORDS
+from ostraka_consumers.limits import HOLD_MAX_RECORDS, HOLDER_WEIGHT
 from ostraka_consumers.trust import snapshot
 from ostraka_consumers.trust.alarms import Alarm
 from ostraka_consumers.trust.chain import Chain, Place, Signed
@@ -34,7 +34,7 @@ SHARES = (
     SnapshotState(latest_iat=NOW, denied=[Denied(until=NOW + 900, numbers="A" * 21 + "Q" + "A" * 21)]),
     SnapshotState(latest_iat=NOW, revoked=[RevokedEntry(permission="c:d", **MOMENT)]),
 )
-SIZE = 3 + (1 + 3) + 1 + 2 + 1
+WEIGHT = HOLDER_WEIGHT * (3 + 2 + 1 + 1) + 2 + 2
 SPAN = 910
 
 
@@ -68,7 +68,7 @@ def test_parts_that_differ_in_anything_but_their_number_and_state_do_not_belong_
 
 def test_token_numbers_are_not_kept_twice() -> None:
     found = gathered()
-    assert found.size == SIZE
+    assert found.weight == WEIGHT
     assert (len(found.denied), found.denied.span, found.raws) == (2, SPAN, [])
 
 
@@ -77,12 +77,12 @@ def test_token_numbers_are_not_kept_twice() -> None:
 def test_a_snapshot_is_taken_as_long_as_there_is_room_for_all_of_it(
     monkeypatch: pytest.MonkeyPatch, there_before: int, short: int
 ) -> None:
-    monkeypatch.setattr(snapshot, "STATE_ENTRIES_MAX", there_before + SIZE - short)
+    monkeypatch.setattr(snapshot, "STATE_WEIGHT_MAX", there_before + WEIGHT - short)
     state = TrustState(FakeIssuer().root)
     assert state.denied.span == SPAN
     state.denied.add_many(range(2, 2 + there_before), NOW + 900)
     assert snapshot.take(gathered(), state, NOW) is (Alarm.STATE_FULL if short else None)
-    assert state.entries == there_before + (0 if short else SIZE)
+    assert state.weight == there_before + (0 if short else WEIGHT)
 
 
 def test_a_snapshot_without_a_key_set_leaves_the_one_there_is() -> None:
@@ -95,11 +95,11 @@ def test_a_snapshot_without_a_key_set_leaves_the_one_there_is() -> None:
 
 
 def test_what_there_is_no_room_for_is_not_kept_while_it_is_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
-    for room in range(SIZE + 1):
-        monkeypatch.setattr(snapshot, "STATE_ENTRIES_MAX", room)
+    for room in range(WEIGHT + 1):
+        monkeypatch.setattr(snapshot, "STATE_WEIGHT_MAX", room)
         found = gathered()
-        assert len(found.denied) + len(found.cutoffs) + found.narrowings.weight <= room
-        assert found.size == SIZE
+        assert len(found.denied) + found.cutoffs.weight + found.narrowings.weight <= room
+        assert found.weight == WEIGHT
 
 
 def test_parts_of_another_history_are_evidence_against_the_heartbeat_that_is_ahead() -> None:

@@ -381,7 +381,7 @@ def test_token_numbers_that_are_none_are_refused_with_their_part() -> None:
 def test_a_snapshot_larger_than_the_room_for_it_is_not_taken_and_ends_freshness(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("ostraka_consumers.trust.snapshot.STATE_ENTRIES_MAX", 2)
+    monkeypatch.setattr("ostraka_consumers.trust.snapshot.STATE_WEIGHT_MAX", 2)
     fed = busy()
     other = newcomer(fed)
     for raw in (*parts_of(fed), fed.issuer.heartbeat()):
@@ -389,7 +389,7 @@ def test_a_snapshot_larger_than_the_room_for_it_is_not_taken_and_ends_freshness(
     assert other.alarms == {"state_full"}
     assert other.core.doubted
     assert other.core.state is not None
-    assert other.core.state.entries == 0
+    assert other.core.state.weight == 0
 
 
 def test_keys_beyond_the_limits_end_freshness() -> None:

@@ -120,7 +120,7 @@ def test_what_is_skipped_is_counted() -> None:
     assert fed.core.state is not None
     assert (fed.core.state.skipped, fed.core.head, fed.alarms) == (4, issuer.head, set())
     assert fed.core.counters["skipped"] == 4
-    assert fed.core.state.entries == 0
+    assert fed.core.state.weight == 0
 
 
 def test_of_what_is_too_far_ahead_the_furthest_is_known_to_exist() -> None:

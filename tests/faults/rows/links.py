@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from ostraka_consumers import limits
 from ostraka_issuer.api_client import IssuerRefused, IssuerUnreachable
 from tests.faults.history import FRESH, stretches
 from tests.faults.proxy import CUT, DEAF, FAIR, HALF_OPEN, MUTE, Weather
@@ -18,6 +19,8 @@ WORDS = {CUT: "cut", HALF_OPEN: "half open", DEAF: "one way, up", MUTE: "one way
 CONTROL = "v5"
 ATTEMPTS_MAX = 3.0
 """Connections a second that a verifier may make: two attempts, and what a success takes besides."""
+GIVES_UP_AFTER = max(limits.SOURCE_SILENCE_MAX, limits.SOURCE_OPEN_MAX) + limits.SOURCE_RETRY_MAX
+"""Seconds after which a verifier whose client was led astray begins anew, at the latest."""
 
 
 def first_stale(scene: Scene, name: str, since: float) -> float | None:
@@ -70,13 +73,17 @@ async def cut_off_verifiers(stage: Stage, directory: Path, scale: Scale) -> Resu
             scene.calm()
             await scene.healed(within=60)
         await scene.refused_everywhere("meanwhile")
+        after = {name: fresh_after(scene, name, healing) for name in PARTITIONS}
+        bound = scale.heartbeat + 1
+        slow = [f"{name} was well only after {said(s)}" for name, s in after.items() if s is None or s > bound]
         return judge(
             scene,
             *(
                 f"{WORDS[weather]}: refused for want of news after {said(first_stale(scene, name, window.begin))}, "
-                f"fresh again after {said(fresh_after(scene, name, healing))}"
+                f"fresh again after {said(after[name])}"
                 for name, weather in PARTITIONS.items()
             ),
+            also=slow if scale.whole else [],
         )
 
 
@@ -189,9 +196,9 @@ async def slow_and_torn(stage: Stage, directory: Path, scale: Scale) -> Result:
 
 async def flipped_bytes(stage: Stage, directory: Path, scale: Scale) -> Result:
     """Bytes of Kafka's own protocol are changed on the way to the verifiers."""
-    links = {"v1": 4, "v2": 1}
+    links = {"v1": 4, "v2": 1} | ({"v4": 1, "v5": 2, "v6": 8} if scale.whole else {})
     async with open_scene(
-        stage, directory, verifiers=["v1", "v2", "v3"], max_staleness=scale.max_staleness, heartbeat=scale.heartbeat
+        stage, directory, verifiers=[*links, "v3"], max_staleness=scale.max_staleness, heartbeat=scale.heartbeat
     ) as scene:
         await scene.present("steady", "meanwhile")
         before = {name: scene.link(name).flipped for name in links}
@@ -205,9 +212,12 @@ async def flipped_bytes(stage: Stage, directory: Path, scale: Scale) -> Result:
             scene.calm()
             healed = await scene.healed(within=60)
         await scene.refused_everywhere("meanwhile")
+        bound = GIVES_UP_AFTER + scale.heartbeat + 1
         return judge(
             scene,
-            f"{' and '.join(map(str, flipped))} bytes changed on two links: all well {healed:.1f} s after that ended",
+            f"{', '.join(map(str, flipped))} bytes changed on {len(links)} links: "
+            f"all well {healed:.1f} s after that ended",
+            also=[f"not well within {bound:.0f} s"] if scale.whole and healed > bound else [],
         )
 
 

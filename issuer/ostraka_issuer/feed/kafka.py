@@ -7,7 +7,9 @@ may be sent twice. None of them creates a topic by asking for it: ``topic.py`` d
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 
+from ostraka_consumers.limits import SOURCE_FETCH_BYTES
 from ostraka_consumers.sources._aiokafka import forbid_topic_creation
+from ostraka_consumers.sources._aiokafka_bounds import bound_frames, pass_over_compressed
 from ostraka_schemas.limits import RECORD_MAX_BYTES
 
 from ..limits import KAFKA_REQUEST
@@ -16,7 +18,6 @@ from ..settings import IssuerSettings
 _REQUEST_MS = int(KAFKA_REQUEST * 1_000)
 _RETRY_MS = 50
 _FETCH_WAIT_MS = 20  # The embedded broker answers only when this has passed; Apache Kafka as soon as there is data.
-_FETCH_BYTES = 4 * 1024 * 1024
 
 
 def make_producer(settings: IssuerSettings, *, largest: int = RECORD_MAX_BYTES) -> AIOKafkaProducer:
@@ -41,7 +42,10 @@ def make_producer(settings: IssuerSettings, *, largest: int = RECORD_MAX_BYTES) 
 
 
 def make_consumer(settings: IssuerSettings) -> AIOKafkaConsumer:
-    """A consumer, not started, of no group and with no topic: for ``assign`` and ``seek``."""
+    """A consumer, not started, of no group and with no topic: for ``assign`` and ``seek``.
+
+    It reads what anybody may have written, and bears as much as a verifier does.
+    """
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka,
         client_id="ostraka-issuer-check",
@@ -49,12 +53,15 @@ def make_consumer(settings: IssuerSettings) -> AIOKafkaConsumer:
         enable_auto_commit=False,
         auto_offset_reset="none",
         fetch_max_wait_ms=_FETCH_WAIT_MS,
-        max_partition_fetch_bytes=_FETCH_BYTES,
+        fetch_max_bytes=SOURCE_FETCH_BYTES,
+        max_partition_fetch_bytes=SOURCE_FETCH_BYTES,
         request_timeout_ms=_REQUEST_MS,
         retry_backoff_ms=_RETRY_MS,
         **settings.kafka_options(),
     )
     forbid_topic_creation(consumer)
+    bound_frames(consumer)
+    pass_over_compressed(consumer)
     return consumer
 
 

@@ -9,7 +9,7 @@
 * What belongs to an earlier epoch than the one that is open is *over*. No verifier listens to it any more, so it may be
   anything: an epoch is opened because the database no longer speaks for the one before, or L was stolen in it.
 * Anything else is foreign: anybody who can write to the topic can put it there. It is counted; a batch that cannot be
-  decoded, as one.
+  decoded, as one. What is compressed is passed over: it is none of ours, and nobody knows how much it becomes.
 
 Only the open epoch is compared and filled. The topic is in feed order but for what was sent twice, and every refill
 runs in order to the head. So one pass that counts up from the epoch's first record finds the first one missing; at
@@ -54,7 +54,7 @@ class Findings(NamedTuple):
         until: every record up to and with this one is there, or was; ``None`` if not even the first is.
         end: the offset that the next record will get.
         foreign: entries that are none of ours, those aside that claim an epoch that is over; a batch that cannot be
-            decoded is one.
+            decoded is one, a compressed one is none.
     """
 
     until: Position | None
@@ -235,13 +235,14 @@ async def _pages(
 ) -> AsyncGenerator[list[bytes | None], None]:
     """What stands there before ``end``, in order; ``None`` for an entry without a value or a whole unreadable batch."""
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + FEED_CHECK_SILENCE
     fetches, passed = Fetches(consumer, partition, FEED_CHECK_PAGE), 0
-    # The position, not the last record's offset: it also passes what a log leaves out.
-    while await consumer.position(partition) < end:
+    before, deadline = -1, 0.0
+    # The position, not the last record's offset: it also passes what a log leaves out, and what is compressed.
+    while (position := await consumer.position(partition)) < end:
+        if position > before:
+            before, deadline = position, loop.time() + FEED_CHECK_SILENCE
         records = await fetches.next(_POLL_MS)
         if records or fetches.passed > passed:
-            deadline = loop.time() + FEED_CHECK_SILENCE
             # Never both: whoever passes a batch has nothing else to give.
             yield [record.value for record in records if record.offset < end] if records else [None]
             passed = fetches.passed

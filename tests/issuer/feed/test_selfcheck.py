@@ -172,15 +172,18 @@ async def test_finding_the_last_known_record_again(
     assert await find_again(consume, topic, landmark(3, 4)) is None
 
 
+# What is compressed is passed over like what retention took; to undo zstd would fail, for its codec is not installed.
 UNREADABLE = pytest.mark.parametrize(
-    "batch", [zstd_batch(1), zstd_batch(100), bad_header_batch(1)], ids=["zstd", "long", "header"]
+    ("batch", "counts"),
+    [(zstd_batch(1), 0), (zstd_batch(100), 0), (bad_header_batch(1), 1)],
+    ids=["zstd", "long", "header"],
 )
 
 
 @pytest.mark.true_kafka
 @UNREADABLE
-async def test_records_on_both_sides_of_an_unreadable_batch_are_compared(
-    store: Store, feed: list[bytes], kafka: Broker, fresh_topic: FreshTopic, batch: bytes
+async def test_records_on_both_sides_of_a_batch_that_is_not_read_are_compared(
+    store: Store, feed: list[bytes], kafka: Broker, fresh_topic: FreshTopic, batch: bytes, counts: int
 ) -> None:
     topic = await fresh_topic("feed")
     settings = settings_for(kafka, topic)
@@ -196,13 +199,13 @@ async def test_records_on_both_sides_of_an_unreadable_batch_are_compared(
     await produce_batch(kafka.bootstrap, topic, batch)
     await produce(kafka.bootstrap, topic, *feed[3:5])
     found = await read_topic(consume, topic, log, VOICES)
-    assert (found.until, found.foreign) == (Position(1, 5), 3)
+    assert (found.until, found.foreign) == (Position(1, 5), 3 * counts)
     last = Landmark(found.end - 1, Head(Position(1, 5), record_hash(feed[4])))
     assert await find_again(consume, topic, last) == found.end
     # Also where it is the last thing there is, and where a record was expected.
     await produce_batch(kafka.bootstrap, topic, batch)
     after = await read_topic(consume, topic, log, VOICES)
-    assert (after.until, after.foreign) == (Position(1, 5), 4)
+    assert (after.until, after.foreign) == (Position(1, 5), 4 * counts)
     assert await find_again(consume, topic, last) == after.end
     assert await find_again(consume, topic, last._replace(offset=found.end)) is None
     await produce(kafka.bootstrap, topic, foreign_record(Position(1, 7)))

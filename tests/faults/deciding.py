@@ -16,6 +16,7 @@ from ostraka_consumers import TrustAnchor, VerificationError, Verifier
 from ostraka_consumers.sources import HttpSource, KafkaSource
 from ostraka_consumers.sources.base import Source
 from ostraka_issuer.desk.ports import LOCALHOST
+from tests.faults.drifting import DriftingClock
 from tests.support.offset_clock import OffsetClock
 
 ACCEPTED = "accepted"
@@ -108,7 +109,7 @@ async def run(order: dict[str, Any]) -> None:
         TrustAnchor.load(order["anchor"]),
         audience="orders",
         sources=_sources(order),
-        clock=OffsetClock(Path(order["clock"])),
+        clock=DriftingClock(OffsetClock(Path(order["clock"])), order["drift"]),
         max_staleness=order["max_staleness"],
         ready_timeout=READY_TIMEOUT,
         state_directory=order["state"],

@@ -102,6 +102,7 @@ class Scene:
         topic: str | None = None,
         state: Path | None = None,
         offset: float = 0.0,
+        drift: float = 0.0,
         limits: Mapping[str, int] | None = None,
     ) -> Player:
         """Start a verifier; it is there, and not yet ready.
@@ -112,6 +113,7 @@ class Scene:
             topic: that it reads, if it is not the feed's.
             state: its state directory.
             offset: how far its clock is off.
+            drift: how much too fast that runs; 0.01 is 10 ms a second.
             limits: of its process, by their names in ``resource``.
         """
         clock = ClockDial(self.directory / f"{name}.clock", offset)
@@ -126,6 +128,7 @@ class Scene:
             "topic": topic or self.home.topic,
             "state": None if state is None else str(state),
             "clock": str(clock.path),
+            "drift": drift,
             "max_staleness": self.max_staleness,
             "limits": dict(limits or {}),
         }

@@ -1,7 +1,8 @@
 """F7: clocks that are wrong, or are set while they run; of verifiers and of the issuer."""
 
 import asyncio
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,9 @@ OFFSETS = (-3_600.0, -60.0, -5.0, 5.0, 60.0, 3_600.0)
 HEAL_SECONDS = 20.0
 BEYOND_TOLERANCE = 10.0
 """Clocks that are further apart than this can tell, and have to refuse."""
+DRIFT = 0.01
+DRIFT_STEP = 0.02
+"""The issuer's clock is set so often; it is then wrong by a fifth of a millisecond more."""
 
 
 def accepted_at_all(history: History) -> bool:
@@ -107,6 +111,66 @@ async def issuer_set(stage: Stage, directory: Path, scale: Scale) -> Result:
         return judge(scene, *figures, f"accepted afterwards for {worst:.1f} s", also=broken, may_alarm=["clock"])
 
 
+async def drifting(stage: Stage, directory: Path, scale: Scale) -> Result:
+    """Clocks that run 1 % too fast or too slow; some have done so until they are off by as much as is borne."""
+    seconds = scale.of(6, 100)
+    # Halfway through they are off by more than that.
+    nearly = BEYOND_TOLERANCE - DRIFT * seconds / 2
+    good, far = {"v1": DRIFT, "v2": -DRIFT}, {"v3": (DRIFT, nearly), "v4": (-DRIFT, -nearly)}
+    async with open_scene(
+        stage, directory, verifiers=["v5"], max_staleness=scale.max_staleness, heartbeat=scale.heartbeat
+    ) as scene:
+        with scene.fault(*far, reasons=WRONG_TIME):
+            for name, rate in good.items():
+                await scene.add_verifier(name, drift=rate)
+            for name, (rate, offset) in far.items():
+                await scene.add_verifier(name, drift=rate, offset=offset)
+            await scene.present("steady", "at once", "cut off", accepted_by=["v5", *good])
+            await scene.healed("v5", *good)
+            issuer = asyncio.create_task(_drift(scene, DRIFT))
+            try:
+                await scene.revoke("at once")
+                await scene.refused_everywhere("at once", "v5", *good)
+                await asyncio.sleep(seconds)
+                with scene.fault(reasons=WRONG_TIME):
+                    for name in (*good, *far):
+                        scene.link(name).set(HALF_OPEN)
+                    await scene.revoke("cut off")
+                    await asyncio.sleep(scale.max_staleness * (1 + DRIFT) + 2)
+                    figures = [f"{name}: {worst:.1f} s" for name, worst in _accepted_when(scene, good, far)]
+                    scene.calm()
+                    await scene.healed("v5", *good)
+            finally:
+                issuer.cancel()
+                await asyncio.gather(issuer, return_exceptions=True)
+        await scene.refused_everywhere("cut off", "v5", *good)
+        # The other one runs as fast as the issuer's, so it comes no further away from it.
+        silent = "clock" not in scene.players["v4"].last.alarms
+        return judge(
+            scene,
+            f"{seconds:.0f} s, the issuer's clock fast too: nothing was refused but by those far off",
+            f"cut off then, and a token revoked: accepted for, {', '.join(figures)}",
+            also=["v4 did not say that its clock is wrong"] if silent and scale.whole else [],
+            may_alarm=["clock"],
+        )
+
+
+async def _drift(scene: Scene, rate: float) -> None:
+    """Let the issuer's clock run wrong until cancelled."""
+    begin = time.monotonic()
+    while True:
+        scene.clock.set(rate * (time.monotonic() - begin))
+        await asyncio.sleep(DRIFT_STEP)
+
+
+def _accepted_when(
+    scene: Scene, good: Mapping[str, float], far: Mapping[str, tuple[float, float]]
+) -> list[tuple[str, float]]:
+    words = {name: f"{rate:+.0%}" for name, rate in good.items()}
+    words |= {name: f"{rate:+.0%} from {offset:+.1f} s" for name, (rate, offset) in far.items()}
+    return [(word, scene.accepted_for("cut off", name)) for name, word in words.items()]
+
+
 async def _still_accepted(scene: Scene, victim: str) -> list[str]:
     """What is broken if a token that was revoked is still accepted by somebody who knows everything."""
     try:
@@ -145,4 +209,5 @@ ROWS = [
     Row("F7 start", "verifiers start with clocks that are off by up to an hour", wrong_from_the_start),
     Row("F7 verifiers", "verifiers' clocks are set, by up to an hour, while they are cut off", set_while_cut_off),
     Row("F7 issuer", "the issuer's clock is set, by up to an hour, while a verifier is cut off", issuer_set),
+    Row("F7 drift", "clocks that run 1 % too fast or too slow, of verifiers and of the issuer", drifting),
 ]

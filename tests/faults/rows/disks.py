@@ -1,11 +1,14 @@
-"""F8: the issuer's disk is slow, full, broken or read-only."""
+"""F8 and F22: the issuer's disk is slow, full, broken or read-only; another process keeps its database locked."""
 
+import asyncio
 import signal
 import sqlite3
 import time
-from contextlib import closing
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
+from ostraka_issuer.limits import DATABASE_WAIT
 from tests.faults.disk import BROKEN_SYNC, DISK_FAULTS, FULL, SLOW, DiskFault, failing_disk, strace_is_missing
 from tests.faults.rows.base import Result, Row, Scale, judge
 from tests.faults.scene import Scene, open_scene
@@ -13,6 +16,7 @@ from tests.faults.stage import Stage
 
 REVOCATIONS = 3
 SYNC_SECONDS = 0.3
+SHORT_LOCK = 2.0
 
 
 def is_committed(scene: Scene, name: str) -> bool:
@@ -68,4 +72,55 @@ async def _revoke_all(scene: Scene, fault: DiskFault, names: list[str]) -> tuple
     return said, took, f"{words}, the issuer said it was {'ready' if ready else 'not ready'}"
 
 
-ROWS = [Row("F8", "the issuer's disk: slow, full, failing, read-only", failing, missing=strace_is_missing)]
+async def locked(stage: Stage, directory: Path, scale: Scale) -> Result:
+    """Another process writes and does not end: what was acknowledged is there, what was not is not, all is well after.
+
+    The first revocation needs a moment for its turn and gets it; the second one does not within its time.
+    """
+    names = ["a moment", "too long", "after"]
+    broken: list[str] = []
+    async with open_scene(
+        stage, directory, verifiers=["v1", "v2"], max_staleness=scale.max_staleness, heartbeat=scale.heartbeat
+    ) as scene:
+        await scene.present("steady", "first", *names)
+        await scene.revoke("first")  # The operator is logged in now.
+        with scene.fault():
+            acknowledged = {}
+            for name, seconds in zip(names, (SHORT_LOCK, scale.of(DATABASE_WAIT + 1, 30)), strict=False):
+                async with _writing(scene.home.path / "ostraka.db", seconds):
+                    acknowledged[name] = await scene.revoke(name)
+                committed = is_committed(scene, name)
+                broken += [f"{name}: acknowledged {acknowledged[name]}, committed {committed}"] * (
+                    committed is not acknowledged[name]
+                )
+            healed = await scene.healed()
+        acknowledged["after"] = await scene.revoke("after")
+        for name in (name for name, said in acknowledged.items() if said):
+            await scene.refused_everywhere(name)
+        wanted = {"a moment": True, "too long": False, "after": True}
+        broken += [f"acknowledged: {acknowledged}"] if acknowledged != wanted else []
+        return judge(
+            scene,
+            f"locked for {SHORT_LOCK:.0f} s: acknowledged late; for longer: refused, and nothing of it committed",
+            f"all well {healed:.1f} s later",
+            also=broken,
+        )
+
+
+@asynccontextmanager
+async def _writing(database: Path, seconds: float) -> AsyncIterator[None]:
+    """Another writer is in the middle of a transaction, for so long; the block's end waits for it."""
+    with closing(sqlite3.connect(database, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        ending = asyncio.create_task(asyncio.sleep(seconds))
+        ending.add_done_callback(lambda _: other.execute("ROLLBACK"))
+        try:
+            yield
+        finally:
+            await asyncio.wait({ending})
+
+
+ROWS = [
+    Row("F8", "the issuer's disk: slow, full, failing, read-only", failing, missing=strace_is_missing),
+    Row("F22", "another process keeps the issuer's SQLite database locked", locked),
+]

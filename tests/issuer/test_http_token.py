@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from ostraka_issuer.errors import StoreUnavailable
+from ostraka_issuer.oauth.server import AuthorizationServer
 from ostraka_issuer.store import Store
 from tests.issuer.front import Desk
 
@@ -118,3 +119,28 @@ async def test_a_database_that_does_not_answer(desk: Desk, monkeypatch: pytest.M
     assert answer.headers["retry-after"] == "1"
     assert "secret" not in answer.text
     assert (await desk.refresh(first["refresh_token"])).status_code == 200
+
+
+async def test_a_door_that_is_opened_directly_is_still_a_route(desk: Desk) -> None:
+    """By another method it is refused as any other, and behind a prefix the router finds it."""
+    answer = await desk.client.get("/token")
+    assert (answer.status_code, answer.headers["content-type"]) == (405, "application/problem+json")
+    login = await desk.login("alice")
+    behind = httpx.ASGITransport(app=desk.app, root_path="/auth")
+    async with httpx.AsyncClient(transport=behind, base_url=str(desk.client.base_url)) as client:
+        fields = {"grant_type": "refresh_token", "refresh_token": login["refresh_token"]}
+        assert (await client.post("/auth/token", data=fields)).status_code == 200
+
+
+async def test_a_mistake_behind_a_direct_door_is_a_problem(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*_: object) -> None:
+        raise RuntimeError("secret")
+
+    login = await desk.login("alice")
+    monkeypatch.setattr(AuthorizationServer, "token", broken)
+    transport = httpx.ASGITransport(app=desk.app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url=str(desk.client.base_url)) as client:
+        fields = {"grant_type": "refresh_token", "refresh_token": login["refresh_token"]}
+        answer = await client.post("/token", data=fields)
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+    assert "secret" not in answer.text

@@ -174,3 +174,20 @@ def test_an_answer_does_not_wait_for_the_acknowledgement_of_its_head() -> None:
         accepted, _ = listener.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+async def test_head_and_body_of_an_answer_come_together() -> None:
+    async with Service(WaitingRoom(4, LONG)).running() as service:
+        reader, _ = await service.connect(WHOLE)
+        first = await asyncio.wait_for(reader.read(HTTP_HEAD_MAX_BYTES), PATIENCE)
+        assert first.startswith(b"HTTP/1.1 200")
+        assert first.endswith(b"\r\n\r\nok")
+
+
+async def test_a_head_does_not_wait_for_a_body_that_takes_long() -> None:
+    async with Service(WaitingRoom(4, LONG)).running() as service:
+        reader, _ = await service.connect(b"GET /held HTTP/1.1\r\nHost: here\r\n\r\n")
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+        assert head.startswith(b"HTTP/1.1 200")
+        service.let_go.set()
+        assert await asyncio.wait_for(reader.readexactly(2), PATIENCE) == b"ok"

@@ -34,6 +34,7 @@ from . import (
     wellknown,
 )
 from .bounds import BodyBound
+from .direct import DirectDoors
 from .feed_answers import Answers
 from .seats import Seats
 from .server import connections_allowed
@@ -103,6 +104,8 @@ def create_app(
     if traces is not None:
         app.around_request = traces.around
     app.state.snapshot_readers = Seats(SNAPSHOT_READERS_MAX)
+    if settings.role != "feed":
+        app.add_middleware(DirectDoors, routers=(token.router, introspect.router))
     app.add_middleware(BodyBound)
     problems.install(app)
     guard.install(app)

@@ -16,6 +16,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from ostraka_issuer.limits import FEED_READER_PATIENCE, HTTP_HEAD_SECONDS, HTTP_UNSENT
 
+from .gathered import Gathered
+
 logger = logging.getLogger(__name__)
 
 
@@ -73,7 +75,7 @@ class BoundedProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has come."""
-        super().connection_made(transport)
+        super().connection_made(Gathered(transport))
         transport.set_write_buffer_limits(HTTP_UNSENT)
         self._look()
 

@@ -432,12 +432,22 @@ class TrustCore:
             Expired, NotYetValid
             Stale: it should have ended by what the issuer's clock once said, and what was revoked then is forgotten.
         """
-        claims, state = token.claims, self._state
-        if now >= claims.exp:
-            raise Expired(f"the token ended {now - claims.exp:.0f} s ago")
+        self.check_end(token, now)
+        claims = token.claims
         if max(claims.iat, claims.nbf or 0) > now + CLOCK_TOLERANCE:
             raise NotYetValid("the token's time has not come: one of the clocks is wrong")
-        if state is not None and claims.exp < state.forgotten_until:
+
+    def check_end(self, token: GenuineToken, now: float) -> None:
+        """Whether its time has not passed, by the clock or by what the issuer's clock once said.
+
+        Raises:
+            Expired
+            Stale: what was revoked then is forgotten.
+        """
+        exp, state = token.claims.exp, self._state
+        if now >= exp:
+            raise Expired(f"the token ended {now - exp:.0f} s ago")
+        if state is not None and exp < state.forgotten_until:
             raise Stale("the issuer's clock was ahead for a while, and revocations that old are forgotten")
 
     def check_revocation(self, token: GenuineToken) -> None:

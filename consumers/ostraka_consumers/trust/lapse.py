@@ -16,7 +16,7 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ostraka_consumers.errors import Expired, PermissionDenied, Revoked, Stale, UnknownKey, VerificationError
+from ostraka_consumers.errors import PermissionDenied, Revoked, Stale, UnknownKey, VerificationError
 from ostraka_consumers.requirements import Requirement
 from ostraka_schemas.permissions import covered_by_any
 
@@ -73,9 +73,7 @@ def why_over(
     try:
         _check_epoch(core, token)
         _check_key(core, token)
-        if now >= token.claims.exp:
-            raise Expired(f"the token ended {now - token.claims.exp:.0f} s ago")
-        _check_remembered(core, token)
+        core.check_end(token, now)
         core.check_revocation(token)
         if patience.is_out(core, now):
             core.check_staleness(now, patience.max_staleness)
@@ -110,12 +108,6 @@ def _check_key(core: TrustCore, token: GenuineToken) -> None:
         raise UnknownKey("another key has the name of the one that signed this token")
     if not key_allows(token.claims, trusted):
         raise UnknownKey("the key no longer signs tokens of that time or length")
-
-
-def _check_remembered(core: TrustCore, token: GenuineToken) -> None:
-    state = core.state
-    if state is not None and token.claims.exp < state.forgotten_until:
-        raise Stale("the issuer's clock was ahead for a while, and revocations that old are forgotten")
 
 
 def _check_asked(standing: Standing, asked: Asked) -> None:

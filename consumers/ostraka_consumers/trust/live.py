@@ -184,9 +184,7 @@ class LiveGrants:
             self._ordered.discard(end)
             self._ask(self._ends.of(end))
         for patience in self._patience:
-            if not patience.is_out(self._core, now):
-                self._out.discard(patience)
-            elif patience not in self._out:
+            if patience not in self._out and patience.is_out(self._core, now):
                 self._out.add(patience)
                 self._ask(self._patience.of(patience))
 

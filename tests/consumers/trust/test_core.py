@@ -346,7 +346,7 @@ def test_4_an_issuer_whose_clock_stepped_back_revokes_as_long_as_any_other(back:
     fed = Fed()
     fed.issuer.clock.advance(quiet)
     fed.beat()
-    token = fed.genuine()
+    token, another = fed.genuine(), fed.genuine(sub="bob")
     early = fed.issuer.now - back
     cut = fed.issuer.append(
         fed.issuer.sign(
@@ -363,6 +363,7 @@ def test_4_an_issuer_whose_clock_stepped_back_revokes_as_long_as_any_other(back:
         fed.beat()
         with pytest.raises(Revoked):
             fed.core.check_revocation(token)
+        fed.core.check_revocation(another)
 
 
 def test_4_the_latest_signed_time_counts_also_when_no_heartbeat_came_before() -> None:

@@ -9,9 +9,11 @@ from ostraka_consumers import Expired, PermissionDenied, Revoked, any_of
 from ostraka_consumers.limits import LIVE_SLICE
 from ostraka_consumers.trust.core import TrustCore
 from ostraka_consumers.trust.groups import Groups
-from ostraka_consumers.trust.lapse import Patience
+from ostraka_consumers.trust.lapse import Patience, why_over
+from ostraka_consumers.trust.live import Held, LiveGrants
 from ostraka_consumers.trust.receipt import Outcome
 from ostraka_schemas.jwk import SigningKey
+from tests.consumers.trust.feed import Fed
 from tests.consumers.trust.hall import AS_EVER, Hall
 from tests.support.fake_issuer import FakeIssuer, published
 
@@ -116,6 +118,27 @@ def test_several_may_hold_the_same_and_whoever_lets_go_is_told_nothing() -> None
     hall.settle()
     assert hall.ends == {"first": "revoked"}
     assert len(hall.grants) == 0
+
+
+def test_who_is_let_go_while_many_wait_is_told_nothing() -> None:
+    hall = Hall()
+    crowd = hall.crowd(MANY)
+    hall.take(hall.issuer.cut_everyone(), settle=False)
+    for held in crowd[:MANY:2]:
+        hall.grants.discard(held)
+    hall.settle()
+    assert hall.ends.keys() == {f"person {n}" for n in range(1, MANY, 2)}
+
+
+def test_of_what_happened_before_anybody_was_held_nobody_is_asked() -> None:
+    fed = Fed(opened=False)
+    grants = LiveGrants(fed.core)
+    for raw in (*fed.issuer.open(), fed.issuer.heartbeat()):
+        fed.take(raw)
+    grants.add(Held(fed.genuine(), (), AS_EVER, lambda _: None))
+    grants.notice(fed.beat().applied, fed.issuer.clock.now())
+    assert not grants.settle(fed.issuer.clock.now())
+    assert grants.looks == 0
 
 
 def test_who_is_let_go_leaves_nothing_behind() -> None:
@@ -317,6 +340,45 @@ def test_an_outage_that_was_noticed_and_ended_is_noticed_again() -> None:
     assert hall.ends == {"it": "expired"}
 
 
+def test_what_has_been_noticed_needs_no_timer() -> None:
+    hall = Hall()
+    patience = Patience(20, grace=False)
+    first, second = hall.hold("first", patience=patience), hall.hold("second", patience=patience)
+    hall.issuer.clock.advance(21)
+    hall.grants.look(hall.issuer.clock.now())
+    assert hall.until_next == 279
+    hall.grants.discard(first)
+    assert hall.until_next == 279
+    hall.grants.discard(second)
+    assert vars(hall.grants)["_out"] == set()
+    hall.hold("third", patience=Patience(50, grace=False))
+    hall.issuer.clock.advance(300)
+    hall.grants.look(hall.issuer.clock.now())
+    assert hall.until_next == math.inf
+    hall.settle()
+    assert hall.ends == {"third": "expired"}
+
+
+def test_who_lives_on_after_the_clock_was_set_back_needs_the_timer_again() -> None:
+    hall = Hall()
+    hall.hold("it", patience=Patience(20, grace=False))
+    hall.issuer.clock.step_wall(30)
+    hall.grants.look(hall.issuer.clock.now())
+    hall.issuer.clock.step_wall(-30)
+    hall.settle()
+    assert (hall.ends, hall.until_next) == ({}, 20)
+
+
+def test_what_the_issuers_clock_has_once_said_ends_a_grant() -> None:
+    fed = Fed()
+    short, longer = (fed.genuine(exp=fed.issuer.now + seconds) for seconds in (8, 9))
+    fed.beat(iat=fed.issuer.now + 9)
+    over = why_over(fed.core, short, (), AS_EVER, fed.issuer.now)
+    assert over is not None
+    assert over.code == "stale"
+    assert why_over(fed.core, longer, (), AS_EVER, fed.issuer.now) is None
+
+
 def test_a_clock_that_is_set_back_ends_nothing() -> None:
     hall = Hall(FakeIssuer())
     hall.hold("it")
@@ -334,6 +396,7 @@ def test_nothing_held_needs_no_timer_and_grace_none_but_for_the_end() -> None:
     hall.wait(100, beating=False)
     assert hall.until_next == 200
     assert hall.grants.lasts(held, hall.issuer.clock.now()) == 200
+    assert hall.grants.lasts(Held(held.token, (), AS_EVER, held.tell), hall.issuer.clock.now()) == -40
     assert AS_EVER.left(hall.fed.core, hall.issuer.clock.now()) == -40
     assert math.isinf(Patience(15, grace=True).left(hall.fed.core, hall.issuer.clock.now()))
     with pytest.raises(Expired):

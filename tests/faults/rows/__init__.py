@@ -12,8 +12,10 @@ from tests.faults.rows import (
     kills,
     limits,
     links,
+    oversized,
     records,
     retention,
+    soak,
     states,
     topics,
 )
@@ -27,6 +29,7 @@ ROWS: list[Row] = [
     *clocks.ROWS,
     *disks.ROWS,
     *records.ROWS,
+    *oversized.ROWS,
     *topics.ROWS,
     *retention.ROWS,
     *kills.ROWS,
@@ -35,4 +38,5 @@ ROWS: list[Row] = [
     *states.ROWS,
     *limits.ROWS,
     *herds.ROWS,
+    *soak.ROWS,
 ]

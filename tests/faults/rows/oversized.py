@@ -61,7 +61,7 @@ async def oversized(stage: Stage, directory: Path, scale: Scale) -> Result:
         return judge(
             scene,
             *figures,
-            f"{_sizes(unread)}, which bar the way to all that follows: with HTTP beside it a revocation took {ms(took)}; "
+            f"{_sizes(unread)}, which bar the way to what follows: with HTTP beside it a revocation took {ms(took)}; "
             f"on Kafka alone refused for want of news after {said(stale)}",
             f"topic deleted: all well {healed:.1f} s later",
             f"{growth / 1024 / 1024:.0f} MB more memory",

@@ -17,7 +17,7 @@ from ostraka_issuer.api_client import IssuerRefused, IssuerUnreachable
 from tests.faults.history import WRONG_TIME, memory_growth
 from tests.faults.proxy import CUT, DEAF, FAIR, HALF_OPEN, MUTE, Link, Weather
 from tests.faults.rows.base import Result, Row, Scale, judge
-from tests.faults.rows.databases import contents_given_twice, read_topic
+from tests.faults.rows.databases import read_topic
 from tests.faults.rows.records import MEMORY_MAX, damaged, stored
 from tests.faults.scene import BOTH, HTTP, KAFKA, Scene, open_scene
 from tests.faults.stage import ISSUER, Stage
@@ -195,7 +195,6 @@ async def soak(stage: Stage, directory: Path, scale: Scale) -> Result:
             also=[
                 *([f"{never_sent} records of the database are not in the topic"] if never_sent else []),
                 *([f"memory grew by {growth:,} bytes"] if growth > MEMORY_MAX else []),
-                *await contents_given_twice(scene),
             ],
             may_alarm=["clock"],
         )

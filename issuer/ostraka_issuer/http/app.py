@@ -104,11 +104,12 @@ def create_app(
     if traces is not None:
         app.around_request = traces.around
     app.state.snapshot_readers = Seats(SNAPSHOT_READERS_MAX)
+    problems.install(app)
+    guard.install(app)
+    # What is added later comes first.
     if settings.role != "feed":
         app.add_middleware(DirectDoors, routers=(token.router, introspect.router))
     app.add_middleware(BodyBound)
-    problems.install(app)
-    guard.install(app)
     for router in FEED_DOORS if settings.role == "feed" else (*FEED_DOORS, *API_DOORS):
         app.include_router(router, responses=problems.ANSWERS)
     return app

@@ -1,7 +1,7 @@
 """The doors that are asked most, reached without the framework's router, dependencies and body parsing.
 
-They stay registered as routes, for the OpenAPI document and for whatever is asked of them in any other way; and all the
-middleware is in front of them as of everything else.
+They stay registered as routes, for the OpenAPI document and for whatever is asked of them in any other way. Whatever
+watches and bounds requests is in front of them as of everything else.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -19,7 +19,7 @@ Door = Callable[[Request, Issuer], Awaitable[Response]]
 
 
 class DirectDoors:
-    """ASGI middleware, the innermost: opens such doors.
+    """ASGI middleware: opens such doors.
 
     Args:
         routers: their routes; each endpoint is a ``Door``.

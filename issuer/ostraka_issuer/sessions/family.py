@@ -7,7 +7,7 @@ whatever ends the access of a user or a client ends the session, too, or leaves 
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Row, bindparam, select, true
+from sqlalchemy import BindParameter, Row, bindparam, select, true
 
 from ostraka_issuer.accounts.holdings import held_by, held_in
 from ostraka_issuer.keys.schedule import CALLED_ACTIVE
@@ -21,7 +21,9 @@ from .rotation import Family
 from .tokens import Content
 
 _HEAD: Final = NEWEST.subquery("head")
-_KEYS: Final = KEYS.where(TOKEN_KEYS.c.state.in_(CALLED_ACTIVE)).subquery("key")
+# As parameters these would have the query planned anew each time, which takes longer than to carry it out.
+_MAY_SIGN: Final[BindParameter[str]] = bindparam("states", CALLED_ACTIVE, expanding=True, literal_execute=True)
+_KEYS: Final = KEYS.where(TOKEN_KEYS.c.state.in_(_MAY_SIGN)).subquery("key")
 _QUERY: Final = (
     select(
         SESSIONS,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, literal, select
 
 from ostraka_schemas.events import Event
 from ostraka_schemas.records import Position
@@ -81,7 +81,8 @@ async def list_intents(
 NEWEST: Final = (
     select(FEED_RECORDS.c.epoch, FEED_RECORDS.c.seq)
     .order_by(FEED_RECORDS.c.epoch.desc(), FEED_RECORDS.c.seq.desc())
-    .limit(1)
+    # As a parameter it would have the query planned anew each time: the server cannot know that it is a small one.
+    .limit(literal(1, literal_execute=True))
 )
 """Where the feed ends; no row while it is empty."""
 

@@ -7,6 +7,9 @@ impossible because everyone takes locks in this order:
 2. everyone: ``share_everyone`` by whoever mints, ``exclude_everyone`` by whoever ends the access of all;
 3. rows of users, then clients, then sessions, then anything else: ``FOR SHARE`` (``with_for_update(read=True)``) by
    whoever mints, ``FOR UPDATE`` by whoever ends or narrows. Several rows of one table in the order of their keys.
+
+A refresh takes none of them but the one row that it changes, by the statement that changes it: the session that it goes
+on with is ended by whoever ends anything of its user or client.
 """
 
 from typing import Final

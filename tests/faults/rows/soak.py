@@ -13,6 +13,7 @@ from pathlib import Path
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from ostraka_consumers.sources._aiokafka import safe_stop
 from ostraka_issuer.api_client import IssuerRefused, IssuerUnreachable
 from tests.faults.history import WRONG_TIME, memory_growth
 from tests.faults.proxy import CUT, DEAF, FAIR, HALF_OPEN, MUTE, Link, Weather
@@ -132,13 +133,17 @@ class Nemesis:
 
     async def _send(self, values: list[bytes]) -> None:
         """As far as another fault lets them through."""
-        with contextlib.suppress(KafkaError, TimeoutError):
-            async with (
-                asyncio.timeout(SEND_SECONDS),
-                AIOKafkaProducer(bootstrap_servers=self.scene.stage.broker.bootstrap) as producer,
-            ):
+        producer = AIOKafkaProducer(bootstrap_servers=self.scene.stage.broker.bootstrap)
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                await producer.start()
                 for value in values:
                     await producer.send(self.scene.home.topic, value, partition=0)
+                await producer.flush()
+        except (KafkaError, TimeoutError):
+            return  # There is another fault at work.
+        finally:
+            await safe_stop(producer, SEND_SECONDS)
 
 
 FAULTS: dict[str, Fault] = {

@@ -1,5 +1,6 @@
 """Works that take turns: a noisy moment hits all of them alike, so what is compared are the same moments."""
 
+import random
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -75,13 +76,15 @@ class Fresh(Generic[T]):
         return self._made
 
 
-async def interleaved(works: Mapping[str, Work], rounds: int, *, floor: str) -> dict[str, Paired]:
-    """Let all take turns for so many rounds, each time another one first; one more round before, for warmth."""
+async def interleaved(works: Mapping[str, Work], rounds: int, *, floor: str, seed: int = 1) -> dict[str, Paired]:
+    """Let all take turns for so many rounds, in another order each time; one more round before, for warmth.
+
+    By chance and not by rotation: what comes after a work that uses much the same code finds it in the caches.
+    """
     found: dict[str, list[float]] = {name: [] for name in works}
-    names = list(works)
+    chance = random.Random(seed)
     for number in range(rounds + 1):
-        first = number % len(names)
-        for name in (*names[first:], *names[:first]):
+        for name in chance.sample(list(works), len(works)):
             value = await works[name]()
             if number:
                 found[name].append(value)

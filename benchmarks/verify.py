@@ -19,9 +19,11 @@ from ostraka_schemas.jwk import Algorithm
 from tests.support.fake_issuer import FakeIssuer
 
 ROUNDS: Final = 301
-TOKENS_A_ROUND: Final = 10
+TOKENS_A_ROUND: Final = 12
 SEEN_A_ROUND: Final = 200
 """Many short turns, each less than what a busy machine gives a process at a time."""
+WARMING: Final = 2
+"""The first calls of a turn find the caches full of what the others left there; they are made, and not counted."""
 DENIED: Final = 1_000_000
 ALGORITHMS: Final[tuple[Algorithm, ...]] = ("ES256", "EdDSA", "RS256")
 BARE: Final = "cryptography alone"
@@ -32,10 +34,13 @@ Tokens = Callable[[], Sequence[str]]
 
 
 def of_tokens(check: checks.Check, tokens: Tokens) -> Work:
-    """The work of deciding about ``tokens``, made ready before the clock starts."""
+    """The work of deciding about ``tokens``, of which there are more than ``WARMING``."""
 
     async def work() -> float:
-        return timed([check(token) for token in tokens()])
+        calls = [check(token) for token in tokens()]
+        for call in calls[:WARMING]:
+            call()
+        return timed(calls[WARMING:])
 
     return work
 

@@ -15,7 +15,7 @@ from benchmarks.verifiers import following, issuer_of
 
 
 async def test_verify() -> None:
-    cold = await verify.cold("ES256", rounds=2, tokens=2)
+    cold = await verify.cold("ES256", rounds=2, tokens=4)
     assert list(cold) == [verify.BARE, verify.OSTRAKA]
     seen = await verify.seen(rounds=2, calls=5, denied=2_000)
     assert list(seen) == [verify.LOOK_UP, "seen, 0 denied", "seen, 2,000 denied"]
@@ -25,7 +25,7 @@ async def test_verify() -> None:
 async def test_peers_without_servers_and_what_is_shown_of_them(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = await peers.compare(peers.Servers(), ["ES256", "EdDSA"], 2, 2)
+        found = await peers.compare(peers.Servers(), ["ES256", "EdDSA"], 2, 4)
     figures = json.loads(shown(found, as_json=True))["peers_us"]
     assert figures.keys() == {"cold", "seen"}
     assert figures["cold"]["EdDSA"].keys() == found["cold"]["EdDSA"].keys() >= {verify.BARE, "PyJWT", "oxyjwt"}
@@ -49,7 +49,7 @@ def shown(found: peers.ByKind, *, as_json: bool) -> str:
 async def test_introspection_and_redis_are_asked_for_real() -> None:
     async with peers.servers() as others, peers.stage("ES256", others) as ready:
         assert others.visitors is not None
-        works = ready.works(2, seen=False)
+        works = ready.works(4, seen=False)
         assert peers.ASKED in works
         assert (peers.REDIS in works) is (others.redis is not None)
         assert await works[peers.ASKED]() > 0

@@ -8,7 +8,7 @@ import json
 import statistics
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
 from faststream import AckPolicy
@@ -18,44 +18,46 @@ from rich.table import Table
 
 from benchmarks.rounds import Paired, Work, interleaved
 from benchmarks.verifiers import beat, following, issuer_of
+from benchmarks.verify import WARMING
 from ostraka_consumers import Verifier
-from ostraka_consumers.integrations.faststream import OstrakaMiddleware, current_grant
+from ostraka_consumers.integrations.faststream import OstrakaMiddleware
 from tests.consumers.integrations.contract.messages import record
 from tests.support.fake_issuer import FakeIssuer
 
-ROUNDS: Final = 301
-MESSAGES_A_ROUND: Final = 5
+ROUNDS: Final = 601
+MESSAGES_A_ROUND: Final = 4
 GOAL_US: Final = 10.0
 WITHOUT: Final = "without verification"
 SEEN: Final = "with a token seen before"
+REQUIRED: Final = "the same, and a permission"
 UNSEEN: Final = "with a token never seen"
 
 
 @asynccontextmanager
-async def handler(verifier: Verifier | None) -> AsyncIterator[Any]:
-    """A subscriber whose handler asks for the grant, if there is somebody to give it."""
-    broker = KafkaBroker(middlewares=[] if verifier is None else [OstrakaMiddleware(verifier)])
+async def handler(verifier: Verifier | None, require: str | None = None) -> AsyncIterator[Any]:
+    """A subscriber, the same with and without a verifier in front of it."""
+    broker = KafkaBroker(middlewares=[] if verifier is None else [OstrakaMiddleware(verifier, require=require)])
 
     @broker.subscriber("orders", group_id="orders", ack_policy=AckPolicy.ACK)
     async def take(order: dict[str, Any]) -> None:
         assert order["order"] == 1
-        if verifier is not None:
-            current_grant().require("orders:create")
 
     async with TestKafkaBroker(broker):
         yield broker.subscribers[0]
 
 
 def handing(subscriber: Any, issuer: FakeIssuer, tokens: Sequence[str] | None, count: int) -> Work:
-    """Hand so many messages to it: with one token over and over, or each with one of its own."""
+    """Hand so many messages to it, more than ``WARMING``: with one token over and over, or each with one of its own."""
 
     async def work() -> float:
         chosen = [issuer.token() for _ in range(count)] if tokens is None else [*tokens] * count
         messages = [record([("authorization", f"Bearer {token}".encode())]) for token in chosen]
-        begin = time.perf_counter()
-        for message in messages:
+        for message in messages[:WARMING]:
             await subscriber.process_message(message)
-        return (time.perf_counter() - begin) / count * 1e6
+        begin = time.perf_counter()
+        for message in messages[WARMING:]:
+            await subscriber.process_message(message)
+        return (time.perf_counter() - begin) / (count - WARMING) * 1e6
 
     return work
 
@@ -67,7 +69,11 @@ async def measure(*, rounds: int = ROUNDS, count: int = MESSAGES_A_ROUND) -> dic
         RuntimeError: a message did not reach its handler.
     """
     issuer = issuer_of()
-    async with following(issuer) as verifier, handler(None) as plain, handler(verifier) as guarded:
+    async with AsyncExitStack() as stack:
+        verifier = await stack.enter_async_context(following(issuer))
+        plain = await stack.enter_async_context(handler(None))
+        guarded = await stack.enter_async_context(handler(verifier))
+        asking = await stack.enter_async_context(handler(verifier, "orders:create"))
         token = [issuer.token()]
         unguarded = handing(plain, issuer, token, count)
 
@@ -78,6 +84,7 @@ async def measure(*, rounds: int = ROUNDS, count: int = MESSAGES_A_ROUND) -> dic
         works: dict[str, Work] = {
             WITHOUT: with_news,
             SEEN: handing(guarded, issuer, token, count),
+            REQUIRED: handing(asking, issuer, token, count),
             UNSEEN: handing(guarded, issuer, None, count),
         }
         found = await interleaved(works, rounds, floor=WITHOUT)

@@ -56,18 +56,18 @@ async def test_introspection_and_redis_are_asked_for_real() -> None:
 
 
 async def test_messages() -> None:
-    found = await messages.measure(rounds=2, count=2)
-    assert list(found) == [messages.WITHOUT, messages.SEEN, messages.UNSEEN]
+    found = await messages.measure(rounds=2, count=4)
+    assert list(found) == [messages.WITHOUT, messages.SEEN, messages.REQUIRED, messages.UNSEEN]
     assert messages.added(Paired((5.0, 7.0, 9.0), (4.0, 4.0, 4.0))) == 3.0
 
 
 async def test_a_handler_that_is_measured_is_guarded() -> None:
     issuer, stranger = issuer_of(), issuer_of()
     async with following(issuer) as verifier, messages.handler(verifier) as guarded:
-        await messages.handing(guarded, issuer, None, 2)()
+        await messages.handing(guarded, issuer, None, 3)()
         assert "token.unknown_key" not in verifier.status.counters
-        await messages.handing(guarded, stranger, None, 2)()
-        assert verifier.status.counters["token.unknown_key"] == 2
+        await messages.handing(guarded, stranger, None, 3)()
+        assert verifier.status.counters["token.unknown_key"] == 3
 
 
 async def test_feed() -> None:

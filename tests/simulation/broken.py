@@ -142,11 +142,11 @@ def _goes_back_with_a_snapshot() -> AbstractContextManager[Any]:
 def _lets_a_snapshot_revoke_nothing() -> AbstractContextManager[Any]:
     take = snapshot.take
 
-    def taken(gathered: snapshot.Gathering, state: TrustState) -> Any:
+    def taken(gathered: snapshot.Gathering, state: TrustState, now: float) -> Any:
         state.cutoffs, state.narrowings = Cutoffs(), Narrowings()
         state.denied = DenyList(300)
         gathered.cutoffs.release()[0].clear()
-        return take(gathered, state)
+        return take(gathered, state, now)
 
     return patch.object(snapshot, "take", taken)
 

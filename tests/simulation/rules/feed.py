@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from typing import Final
 
+from ostraka_schemas.limits import CLOCK_TOLERANCE
 from ostraka_schemas.records import Position
 
+from ..clock import START
 from ..history import Delivery, History, Seen
 from ..oracle import NOWHERE
 from ..roots import Root
@@ -108,7 +110,8 @@ def second_story_unnoticed(history: History) -> Found:
 
 def good_but_refused(history: History) -> Found:
     """What the issuer signed is taken: refused only as long as no root document names its key for its epoch, if it is
-    from ahead of time, if it comes too long before its turn, or if it speaks of what a snapshot passed."""
+    from ahead of time, if it comes too long before its turn, or if it speaks of what a snapshot passed; and a heartbeat
+    whose clock was ahead if it does not know of what was signed before that time."""
     for seen in deliveries(history):
         if seen.outcome != "refused" or seen.tainted:
             continue
@@ -174,10 +177,12 @@ def _beat_refusable(history: History, seen: Delivery) -> bool:
     beat = history.truth.beats[seen.raw]
     if seen.reason == "from_the_future":
         return seen.ahead
-    if (
-        seen.reason == "head_too_old"
-    ):  # before the snapshot that the verifier began with: it can be held against nothing
+    if seen.reason == "head_too_old":
+        # Before the snapshot that the verifier began with: it can be held against nothing.
         return beat.head.position < seen.look.position
+    if seen.reason == "forgets_records":
+        # A clock that was ahead when it was signed, and is right again, makes it look later than it is.
+        return beat.iat - (START + beat.at) > CLOCK_TOLERANCE
     return _is_unnamed(history, seen, beat.signer, beat.head.position.epoch)
 
 

@@ -7,7 +7,8 @@ import asyncio
 import itertools
 import os
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import select, update
@@ -15,8 +16,12 @@ from sqlalchemy import select, update
 from ostraka_consumers.trust.cutoffs import Minted, Moment
 from ostraka_issuer.accounts.users import UserChange
 from ostraka_issuer.errors import GrantRefused
+from ostraka_issuer.limits import SESSION_IDLE
+from ostraka_issuer.sessions import family, refresh
+from ostraka_issuer.sessions.family import Standing
 from ostraka_issuer.sessions.service import Issued
-from ostraka_issuer.store.tables import CLIENTS, INTENTS
+from ostraka_issuer.store import Store
+from ostraka_issuer.store.tables import CLIENTS, INTENTS, SESSIONS
 from ostraka_schemas.events import SessionRevoked
 from ostraka_schemas.records import Position
 from tests.issuer.world import PASSWORD, World, claims_of
@@ -99,6 +104,108 @@ async def restore(world: World, kind: str) -> None:
     if kind == "password":
         await world.accounts.change(user, UserChange(password=PASSWORD))
         await world.sequence()
+
+
+@contextmanager
+def between_the_two_statements(happening: Callable[[], Awaitable[object]]) -> Iterator[None]:
+    """Once, after a refresh has read its session and before it goes on."""
+    waiting = [happening]
+
+    async def look(store: Store, session_id: str) -> Standing | None:
+        standing = await family.look(store, session_id)
+        if waiting:
+            await waiting.pop()()
+        return standing
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(refresh, "look", look)
+        yield
+    assert not waiting
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_was_read_before_a_cut_off_is_not_minted_after_it(any_world: World, kind: str) -> None:
+    await any_world.add()
+    issued = await any_world.sessions.login("alice", PASSWORD)
+    with between_the_two_statements(lambda: end(any_world, kind, issued)), pytest.raises(GrantRefused, match="ended"):
+        await any_world.sessions.refresh(issued.refresh_token)
+    assert (await any_world.session(issued.session_id)).generation == 1
+
+
+async def test_a_user_who_is_gone_between_the_two_statements_gets_nothing(any_world: World) -> None:
+    user = await any_world.add()
+    issued = await any_world.sessions.login("alice", PASSWORD)
+    gone = between_the_two_statements(lambda: any_world.accounts.delete(user.id))
+    with gone, pytest.raises(GrantRefused, match="ended"):
+        await any_world.sessions.refresh(issued.refresh_token)
+
+
+async def test_whoever_was_slower_looks_again_and_gets_the_same_successor(any_world: World) -> None:
+    await any_world.add()
+    issued = await any_world.sessions.login("alice", PASSWORD)
+    faster: list[Issued] = []
+
+    async def overtake() -> None:
+        faster.append(await any_world.sessions.refresh(issued.refresh_token))
+
+    with between_the_two_statements(overtake):
+        slower = await any_world.sessions.refresh(issued.refresh_token)
+    assert slower.refresh_token == faster[0].refresh_token
+    assert (await any_world.session(issued.session_id)).generation == 2
+
+
+async def test_a_permission_that_was_taken_meanwhile_is_taken_from_the_new_token_by_the_feed(any_world: World) -> None:
+    """The token says what was true when it was read, and that it was read then."""
+    user = await any_world.add()
+    issued = await any_world.sessions.login("alice", PASSWORD)
+    less = UserChange(withdraw=("orders:create",))
+    with between_the_two_statements(lambda: any_world.accounts.change(user.id, less)):
+        claims = claims_of((await any_world.sessions.refresh(issued.refresh_token)).access_token)
+    assert "orders:create" in claims["permissions"]
+    assert claims["fv"] < [1, await any_world.sequence()]
+
+
+async def test_an_old_session_that_was_used_after_all_is_not_ended_as_expired(any_world: World) -> None:
+    await any_world.add()
+    issued = await any_world.sessions.login("alice", PASSWORD)
+    any_world.clock.advance(SESSION_IDLE + 1)
+
+    async def used_in_time() -> None:
+        async with any_world.store.write() as tx:
+            await tx.execute(update(SESSIONS).values(generation=2, used_at=any_world.clock.now().wall))
+
+    with between_the_two_statements(used_in_time), pytest.raises(GrantRefused, match="expired"):
+        await any_world.sessions.refresh(issued.refresh_token)
+    assert (await any_world.session(issued.session_id)).ended_at is None
+
+
+async def test_a_refresh_asks_the_database_once_and_changes_one_row(
+    any_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it costs is the number of statements; a transaction would be two more."""
+    await any_world.add()
+    issued = await any_world.sessions.login("alice", PASSWORD)
+
+    def never(*_: object) -> None:
+        raise AssertionError("another way to the database")
+
+    for way in ("read", "write", "announce", "work"):
+        monkeypatch.setattr(type(any_world.store), way, never)
+    for name in ("ask", "apply"):
+        seen = _counted(any_world.store, name, monkeypatch)
+        issued = await any_world.sessions.refresh(issued.refresh_token)
+        assert seen == [name]
+
+
+def _counted(store: Store, name: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    done, seen = getattr(store, name), []
+
+    async def counted(statement: object, values: object) -> object:
+        seen.append(name)
+        return await done(statement, values)
+
+    monkeypatch.setattr(store, name, counted)
+    return seen
 
 
 WHEN = ("never", "before", "after")

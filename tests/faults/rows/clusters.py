@@ -14,9 +14,10 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from ostraka_schemas.topics import FEED
 from tests.faults.proxy import Link
 from tests.faults.rows.base import Result, Row, Scale, judge, ms
-from tests.faults.rows.databases import contents_given_twice, read_topic
+from tests.faults.rows.databases import contents_given_twice
 from tests.faults.rows.links import first_stale, said
 from tests.faults.rows.records import stored
+from tests.faults.rows.topics import until_filled
 from tests.faults.scene import BOTH, KAFKA, Scene, open_scene
 from tests.faults.stage import Stage
 from tests.kafka.cluster import NODES, KafkaCluster, Partition
@@ -122,7 +123,7 @@ async def _forgotten(cluster: KafkaCluster, scene: Scene, victims: Sequence[str]
         lost = min(_not_in_log(cluster, number, scene) for number in NODES)
         await cluster.restart()
         healed = await scene.healed(within=60)
-        filled = await _filled_again(scene)
+        filled = await until_filled(scene)
         await _newcomer_knows(scene, "v4", victims)
     told = (
         f"all killed, and the last {lost} records of each disk gone: all well {healed:.1f} s after they were back, "
@@ -165,7 +166,7 @@ async def unclean_election(stage: Stage, directory: Path, scale: Scale) -> Resul
             await cluster.nodes[FOLLOWS].restart()
             await _led_by(cluster, scene, FOLLOWS)
             healed = await scene.healed(within=60)
-            filled = await _filled_again(scene)
+            filled = await until_filled(scene)
             await cluster.nodes[LEADS].restart()
             await _in_sync(cluster, scene, 2)
             await _newcomer_knows(scene, "v4", victims)
@@ -210,15 +211,6 @@ async def _in_sync(cluster: KafkaCluster, scene: Scene, count: int) -> Partition
 
 async def _led_by(cluster: KafkaCluster, scene: Scene, leader: int) -> Partition:
     return await _settled(cluster, scene, leader, None)
-
-
-async def _filled_again(scene: Scene) -> float:
-    """Wait until the topic holds every record of the database; returns after how many seconds it did."""
-    begin = time.monotonic()
-    async with asyncio.timeout(SETTLES_WITHIN):
-        while set(stored(scene)) - set(await read_topic(scene)):
-            await asyncio.sleep(0.1)
-    return time.monotonic() - begin
 
 
 async def _newcomer_knows(scene: Scene, name: str, victims: Sequence[str]) -> None:

@@ -25,7 +25,7 @@ LEFT_OUT: Final = (
     "tests/corpora/test_bad_input.py::test_no_byte_of_a_token_can_be_changed_and_no_part_be_missing",
     "tests/properties/test_anything.py::test_verify_raises_only_what_it_says",
 )
-"""The issuer's own; the others are together a third of the time of a mutant that lives, and what they alone would notice
+"""The issuer's own; the others are a third of the time of a mutant that lives, and what they alone would notice
 is none of the trust core's."""
 
 _SETTINGS: Final = """\

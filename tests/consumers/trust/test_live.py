@@ -369,6 +369,17 @@ def test_who_lives_on_after_the_clock_was_set_back_needs_the_timer_again() -> No
     assert (hall.ends, hall.until_next) == ({}, 20)
 
 
+def test_so_does_who_comes_meanwhile() -> None:
+    hall = Hall()
+    patience = Patience(20, grace=False)
+    hall.hold("it", patience=patience)
+    hall.issuer.clock.step_wall(30)
+    hall.grants.look(hall.issuer.clock.now())
+    hall.issuer.clock.step_wall(-30)
+    hall.hold("another", patience=patience)
+    assert hall.until_next == 20
+
+
 def test_what_the_issuers_clock_has_once_said_ends_a_grant() -> None:
     fed = Fed()
     short, longer = (fed.genuine(exp=fed.issuer.now + seconds) for seconds in (8, 9))

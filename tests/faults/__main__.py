@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="./run faults",
         description="Play faults on real parts and write what came of them to docs/reference/faults.md."
-        " All of them take about half an hour.",
+        " All of them take some forty minutes.",
         epilog="\n".join(["rows:", *(f"  {row.name:16} {row.done}" for row in ROWS)]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

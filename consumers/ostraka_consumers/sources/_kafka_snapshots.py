@@ -50,6 +50,8 @@ class SnapshotReader:
         Returns:
             The time it was signed, in seconds; ``None`` if there is none, or not within ``snapshot_max``.
         """
+        if not self._partition.topic:
+            return None
         try:
             async with asyncio.timeout(self._timing.snapshot_max):
                 return await self._search()

@@ -44,6 +44,7 @@ class KafkaSource:
         bootstrap: ``host:port``, several separated by commas, or a sequence of them.
         topic: the feed's topic.
         snapshots: the topic of the snapshots; if left out the one beside ``topic``, ``ostraka.snapshots`` as a rule.
+            Empty: none are read, only what the feed's topic holds.
         security: TLS and credentials; plain TCP without.
         fetch_max_wait_ms: how long a broker holds back the answer while there is nothing new. Apache Kafka answers at
             once when something comes; the embedded broker of ``ostraka dev`` looks only twice in that time: 10 there.

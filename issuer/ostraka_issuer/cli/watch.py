@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -11,13 +10,13 @@ from pydantic import BaseModel
 from rich.text import Text
 
 from ostraka_consumers.verifier import Verifier
-from ostraka_consumers.watchers import Missed
 from ostraka_schemas import base64url
 from ostraka_schemas.records import Record
 from ostraka_schemas.topics import FEED_TOPIC
 
+from .arrivals import Applied, Follower, Jump, begin
 from .following import PATIENCE, follow
-from .guard import CommandError, guarded
+from .guard import guarded
 from .options import HOME_DEFAULT, KAFKA_DEFAULT, AnchorPath, FeedTopic, HomePath, Json, KafkaAddress, Patience
 from .output import Output
 from .sentences import describe
@@ -39,7 +38,11 @@ def watch(
 ) -> None:
     """Show the feed, each record verified, as it comes. Ctrl-C ends it.
 
-    With --json one line a record, and a line {"freshness": …} whenever that changes. `uri`, `subject` and `content` are
+    It begins with the first record that the topic holds. If the beginning of the feed is no longer there, it starts
+    from a snapshot, says up to where that reaches, and shows what follows.
+
+    With --json one line a record, a line {"freshness": …} whenever that changes, and {"snapshot": "EPOCH:SEQ"} where a
+    snapshot took the place of the records up to there. `uri`, `subject` and `content` are
     the event's own; `prev` is the hash of the record before it; `event` and `about` are for people and may change.
 
     Examples:
@@ -48,45 +51,46 @@ def watch(
 
         ostraka watch --json --count 1 --new-only
     """
-    verifier = follow(home=home, anchor=anchor, kafka=kafka, topic=topic, audience="ostraka-watch", patience=patience)
+
+    def follower(snapshots: bool, applied: Applied) -> Verifier:
+        return follow(
+            home=home,
+            anchor=anchor,
+            kafka=kafka,
+            topic=topic,
+            audience="ostraka-watch",
+            patience=patience,
+            snapshots=snapshots,
+            applied=applied,
+        )
+
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_watch(verifier, Output(as_json), new_only=new_only, count=count))
+        asyncio.run(_watch(follower, Output(as_json), new_only=new_only, count=count))
 
 
-async def _watch(verifier: Verifier, output: Output, *, new_only: bool, count: int | None) -> None:
-    shown = 0
+async def _watch(follower: Follower, output: Output, *, new_only: bool, count: int | None) -> None:
+    verifier, arrivals = await begin(follower, new_only=new_only)
     freshness = asyncio.create_task(_tell_freshness(verifier, output))
+    shown = 0
     try:
-        async for record in _records(verifier, new_only=new_only):
-            _show(record, output)
-            shown += 1
-            if shown == count:
-                return
-    except Missed as error:
-        raise CommandError(f"too slow for this feed: {error}") from error
+        while shown != count:
+            arrived = await arrivals.next()
+            if isinstance(arrived, Record):
+                _show(arrived, output)
+                shown += 1
+            else:
+                _tell_jump(arrived, output)
     finally:
         freshness.cancel()
         await asyncio.gather(freshness, return_exceptions=True)
         await verifier.stop()
 
 
-async def _records(verifier: Verifier, *, new_only: bool) -> AsyncIterator[Record]:
-    """The records from the first, or from when the verifier is ready."""
-    if new_only:
-        await verifier.start()
-    changes = verifier.changes()
-    # It takes part from its first step on, so that step comes before the start.
-    upcoming = asyncio.ensure_future(anext(changes))
-    try:
-        await asyncio.sleep(0)
-        if not new_only:
-            await verifier.start()
-        while True:
-            yield await upcoming
-            upcoming = asyncio.ensure_future(anext(changes))
-    finally:
-        upcoming.cancel()
-        await asyncio.gather(upcoming, return_exceptions=True)
+def _tell_jump(until: Jump, output: Output) -> None:
+    if output.as_json:
+        output.line({"snapshot": str(until)})
+    else:
+        output.note(f"what the topic no longer holds, up to {until}, came from a snapshot and is not shown one by one")
 
 
 async def _tell_freshness(verifier: Verifier, output: Output) -> None:

@@ -215,3 +215,13 @@ async def test_who_knows_the_place_reads_no_snapshot_unless_it_is_wanted(
     sink.wants_snapshot = True
     async with opened(topics.broker, topics.feed, sink, place):
         assert sink.delivered == [*issuer.root_files(), *snapshot]
+
+
+async def test_who_wants_none_reads_all_that_the_topic_holds(
+    topics: Topics, issuer: FakeIssuer, sink: SnapshotSink
+) -> None:
+    await produce(topics.broker.bootstrap, topics.snapshots, [*issuer.root_files(), *snapshot_of(issuer, sink, 2)])
+    bootstrap, feed = topics.broker.bootstrap, topics.feed
+    async with running(KafkaSource(bootstrap, topic=feed, snapshots="", fetch_max_wait_ms=20, timing=BRISK), sink):
+        await sink.holds(*numbered(1, 3))
+    assert sink.states == ["connecting", "reading"]

@@ -50,6 +50,12 @@ HASHING_NICENESS: Final = 10
 HASHING_QUEUE: Final = 32
 """Logins that wait for a thread: some two seconds' worth. Beyond that the caller is told to come back."""
 
+STRANGERS_SAMPLE: Final = 20_000
+STRANGERS_READ_EVERY: Final = 60.0
+STRANGERS_KINDS: Final = 8
+"""With what parameters passwords are stored is read once a minute at most, from so many users (ids are random, so these
+are as good as any): tens of milliseconds. Nobody changes the parameters so often that there are more than eight."""
+
 LOGIN_WAIT_FIRST: Final = 1.0
 ACCOUNT_FAILURES_FREE: Final = 4
 ACCOUNT_WAIT_MAX: Final = 3_600.0

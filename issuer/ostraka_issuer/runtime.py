@@ -24,6 +24,7 @@ from ostraka_schemas.root import Limits, RootDocument
 from . import failpoints
 from .accounts.clients import find_client, register_public_client
 from .accounts.passwords import Passwords
+from .accounts.strangers import Strangers
 from .accounts.throttle import Throttle
 from .accounts.users import Accounts
 from .errors import NotFound
@@ -261,6 +262,7 @@ def _sessions(desk: _Desk, passwords: Passwords, keys: TokenKeys) -> Sessions:
         desk.store,
         passwords,
         Throttle(desk.store, desk.files.vault, clock=desk.clock),
+        Strangers(desk.store, passwords, desk.files.vault, clock=desk.clock, random_bytes=desk.random_bytes),
         _minter(desk, keys),
         RefreshTokens(desk.files.vault),
         issuer=settings.issuer,

@@ -14,6 +14,7 @@ from ostraka_consumers.clock import ManualClock
 from ostraka_issuer.accounts.clients import register_public_client
 from ostraka_issuer.accounts.passwords import Passwords
 from ostraka_issuer.accounts.people import User
+from ostraka_issuer.accounts.strangers import Strangers
 from ostraka_issuer.accounts.throttle import Throttle
 from ostraka_issuer.accounts.users import Accounts
 from ostraka_issuer.home import Home
@@ -77,6 +78,7 @@ class World:
             store,
             passwords,
             Throttle(store, vault, clock=clock),
+            Strangers(store, passwords, vault, clock=clock),
             Minter(keys, issuer=settings.issuer, lifetime=settings.token_lifetime, clock=clock),
             RefreshTokens(vault),
             issuer=settings.issuer,

@@ -1,6 +1,6 @@
 """Passwords: argon2id (RFC 9106) with named parameters, hashed in a bounded pool of threads.
 
-An unknown user costs the same work as a known one, so time does not tell which names exist.
+An unknown user costs the same work as a known one, so time does not tell which names exist (see ``strangers``).
 """
 
 import asyncio
@@ -106,7 +106,9 @@ class Passwords:
     def _fits(self, stored: str, data: bytes) -> bool:
         try:
             return self._hasher.verify(stored, data)
-        except (VerificationError, InvalidHashError):
+        except InvalidHashError:
+            return stored != self._nobody and self._fits(self._nobody, data)  # a damaged hash costs its time, too
+        except VerificationError:
             return False
 
     async def _run(self, work: Callable[[], T]) -> T:

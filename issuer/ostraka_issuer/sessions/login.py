@@ -17,6 +17,7 @@ from ostraka_consumers.clock import Clock, SystemClock
 from ostraka_issuer.accounts.clients import Client, find_client
 from ostraka_issuer.accounts.holdings import permissions_of
 from ostraka_issuer.accounts.passwords import Passwords
+from ostraka_issuer.accounts.strangers import Strangers
 from ostraka_issuer.accounts.throttle import Throttle
 from ostraka_issuer.errors import BadRequest, HashingBusy, LoginRefused, NotFound, StoreUnavailable
 from ostraka_issuer.identifiers import RandomBytes, new_id
@@ -61,6 +62,7 @@ class Logins:
         store: Store,
         passwords: Passwords,
         throttle: Throttle,
+        strangers: Strangers,
         minter: Minter,
         issuing: Issuing,
         *,
@@ -71,6 +73,7 @@ class Logins:
         self._store = store
         self._passwords = passwords
         self._throttle = throttle
+        self._strangers = strangers
         self._minter = minter
         self._issuing = issuing
         self._audiences = tuple(audiences)
@@ -120,7 +123,8 @@ class Logins:
 
     async def _checked(self, username: str, password: str) -> "Row[Any]":
         user = await self._user(username)
-        fits = await self._passwords.check(None if user is None else user.password_hash, password)
+        instead = await self._strangers.hash_for(username)
+        fits = await self._passwords.check(instead if user is None else user.password_hash, password)
         if user is None or not fits or user.disabled:
             raise LoginRefused(_REFUSED)
         return user

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from ostraka_consumers.clock import Clock
 from ostraka_issuer.accounts.passwords import Passwords
+from ostraka_issuer.accounts.strangers import Strangers
 from ostraka_issuer.accounts.throttle import Throttle
 from ostraka_issuer.identifiers import RandomBytes
 from ostraka_issuer.store import Store
@@ -32,6 +33,7 @@ class Sessions:
         store: Store,
         passwords: Passwords,
         throttle: Throttle,
+        strangers: Strangers,
         minter: Minter,
         tokens: RefreshTokens,
         *,
@@ -44,7 +46,15 @@ class Sessions:
         issuing = Issuing(minter, tokens)
         self._client_id = client_id
         self._logins = Logins(
-            store, passwords, throttle, minter, issuing, audiences=audiences, clock=clock, random_bytes=random_bytes
+            store,
+            passwords,
+            throttle,
+            strangers,
+            minter,
+            issuing,
+            audiences=audiences,
+            clock=clock,
+            random_bytes=random_bytes,
         )
         self._refreshing = Refreshing(store, minter, tokens, issuer=issuer, clock=clock, random_bytes=random_bytes)
 

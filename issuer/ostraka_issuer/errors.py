@@ -129,6 +129,14 @@ class FeedDown(FeedError):
     code = "feed_down"
 
 
+class Ending(IssuerError):
+    """This process is ending and has no time left for a request that it had accepted."""
+
+    code = "ending"
+    status = 503
+    retry_after = 1
+
+
 class SigningUnavailable(IssuerError):
     """No token key is active and announced on the feed."""
 

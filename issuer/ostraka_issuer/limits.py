@@ -60,19 +60,21 @@ LOGIN_WAIT_FIRST: Final = 1.0
 ACCOUNT_FAILURES_FREE: Final = 4
 ACCOUNT_WAIT_MAX: Final = 3_600.0
 ACCOUNT_FAILURES_MAX: Final = 100
+ACCOUNT_FAILURES_FORGIVEN: Final = 1
 """Four mistakes cost nothing; after the fifth the wait is a second, and doubles up to an hour. After 100 it is a day
-(NIST SP 800-63B-4 §3.2.2 names both 100 and the hour)."""
+(NIST SP 800-63B-4 §3.2.2 names both 100 and the hour). One is forgiven each day: beyond the first hundred, nobody has
+more than one guess a day for ever."""
 
 ADDRESS_FAILURES_FREE: Final = 100
 ADDRESS_WAIT_MAX: Final = 60.0
 """Behind one address may be a whole office. A list of names tried from there gets on at one a minute."""
 
 FAILURES_FORGOTTEN: Final = 24 * 3_600.0
-FAILURES_PRUNED: Final = 8
+FAILURES_KEPT_FOR: Final = FAILURES_FORGOTTEN * ACCOUNT_FAILURES_MAX / ACCOUNT_FAILURES_FORGIVEN
 FAILURES_KEPT: Final = 100_000
 FAILURES_PRUNED_EVERY: Final = 256
-"""Each failure adds two rows at most and takes eight that are forgotten away; every 256th takes away the oldest beyond
-a hundred thousand: some 15 MB."""
+"""Each try adds two rows at most; every 256th takes away what is forgotten and the oldest beyond a hundred thousand, 512
+rows of either at most: some 15 MB are kept, for a hundred days."""
 
 TRUSTED_PROXIES_MAX: Final = 32
 FORWARDED_MAX: Final = 32
@@ -187,6 +189,9 @@ HTTP_KEEP_ALIVE: Final = 5
 HTTP_GRACE: Final = 5
 """On a clean stop, requests that are under way are given so long. The longest of ours waits ``CONFIRM_WAIT``, after
 what it asked for is committed."""
+
+HTTP_PARTING: Final = 0.5
+"""The last part of ``HTTP_GRACE``: whoever still waits is told to ask again. Sending that takes milliseconds."""
 
 HTTP_UNREAD: Final = 30
 """A client that takes nothing of what it was sent for so long is cut off by the system (RFC 5482)."""

@@ -38,6 +38,7 @@ from .direct import DirectDoors
 from .feed_answers import Answers
 from .seats import Seats
 from .server import connections_allowed
+from .under_way import InTime, UnderWay
 
 _log = logging.getLogger("ostraka.issuer")
 
@@ -110,6 +111,8 @@ def create_app(
     if settings.role != "feed":
         app.add_middleware(DirectDoors, routers=(token.router, introspect.router))
     app.add_middleware(BodyBound)
+    app.state.under_way = UnderWay()
+    app.add_middleware(InTime, under_way=app.state.under_way)
     for router in FEED_DOORS if settings.role == "feed" else (*FEED_DOORS, *API_DOORS):
         app.include_router(router, responses=problems.ANSWERS)
     return app

@@ -1,5 +1,6 @@
 """The server around the application: thousands of connections, and an orderly end of those that would last for ever."""
 
+import asyncio
 import signal
 import socket
 import sys
@@ -15,11 +16,13 @@ from ostraka_issuer.limits import (
     HTTP_GRACE,
     HTTP_HEAD_MAX_BYTES,
     HTTP_KEEP_ALIVE,
+    HTTP_PARTING,
     HTTP_QUEUE,
     HTTP_UNREAD,
     HTTP_WAITING_MAX,
 )
 
+from .under_way import UnderWay
 from .waiting import BoundedConfig, WaitingRoom
 
 if sys.platform != "win32":
@@ -30,10 +33,14 @@ class Server(uvicorn.Server):
     """Serves ``app``, whose lifespan is the caller's business.
 
     Args:
+        app: if it says what is under way (``app.state.under_way``), that is told before it is cut off.
         ending: called before it waits for the requests that are under way, so that those that wait for news end.
+        grace: seconds that they are given, the last ``parting`` of them for their answers.
     """
 
-    def __init__(self, app: FastAPI, ending: Callable[[], None]) -> None:
+    def __init__(
+        self, app: FastAPI, ending: Callable[[], None], *, grace: float = HTTP_GRACE, parting: float = HTTP_PARTING
+    ) -> None:
         allowed = connections_allowed()
         super().__init__(
             BoundedConfig(
@@ -46,12 +53,14 @@ class Server(uvicorn.Server):
                 limit_concurrency=allowed,
                 backlog=HTTP_ACCEPTED_AT_ONCE,
                 timeout_keep_alive=HTTP_KEEP_ALIVE,
-                timeout_graceful_shutdown=HTTP_GRACE,
+                timeout_graceful_shutdown=grace,
                 room=WaitingRoom(min(HTTP_WAITING_MAX, allowed // 8)),
                 h11_max_incomplete_event_size=HTTP_HEAD_MAX_BYTES,
             )
         )
         self._ending = ending
+        self._under_way: UnderWay = getattr(app.state, "under_way", UnderWay())
+        self._patience = grace - parting
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin."""
@@ -62,9 +71,13 @@ class Server(uvicorn.Server):
             listener.listen(HTTP_QUEUE)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End: new connections are refused, and requests that are under way are finished, within ``HTTP_GRACE``."""
+        """End: new connections are refused, and requests under way are finished or answered 503 within the grace."""
         self._ending()
-        await super().shutdown(sockets)
+        last_call = asyncio.get_running_loop().call_later(self._patience, self._under_way.end)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            last_call.cancel()
 
 
 def end_in_order(server: Server) -> None:

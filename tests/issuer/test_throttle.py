@@ -9,11 +9,11 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import insert, select
 
-from ostraka_issuer.accounts import throttle as throttle_module
+from ostraka_issuer.accounts import failures as failures_module
 from ostraka_issuer.accounts.errors import TooManyFailures
 from ostraka_issuer.accounts.passwords import PROFILES, Passwords
 from ostraka_issuer.accounts.throttle import network_of
-from ostraka_issuer.errors import HashingBusy, LoginRefused
+from ostraka_issuer.errors import HashingBusy, LoginRefused, StoreUnavailable
 from ostraka_issuer.store.tables import LOGIN_FAILURES, USERS
 from tests.issuer.world import PASSWORD, World
 
@@ -95,18 +95,73 @@ async def test_no_crowd_passes_through_the_moment_when_the_wait_is_over(any_worl
     assert await failures(any_world) == [6]
 
 
-async def test_guesses_side_by_side_are_all_counted(any_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    check, all_let_in = any_world.passwords.check, asyncio.Barrier(20)
+@pytest.mark.parametrize("address", [None, "192.0.2.1"], ids=["nowhere", "address"])
+async def test_of_a_crowd_of_guesses_no_more_are_looked_at_than_of_one_after_the_other(
+    any_world: World, monkeypatch: pytest.MonkeyPatch, address: str | None
+) -> None:
+    check, looked_at = any_world.passwords.check, 0
 
-    async def together(stored: str | None, password: str) -> bool:
-        await all_let_in.wait()  # or those that fail first keep the last ones out
+    async def counted(stored: str | None, password: str) -> bool:
+        nonlocal looked_at
+        looked_at += 1
         return await check(stored, password)
 
-    monkeypatch.setattr(any_world.passwords, "check", together)
-    done = await asyncio.gather(*(any_world.sessions.login("alice", WRONG) for _ in range(20)), return_exceptions=True)
-    assert all(isinstance(error, LoginRefused) for error in done)
-    assert await failures(any_world) == [20]
-    assert await waits(any_world) == 3_600
+    other = await World.open(any_world.settings, any_world.clock)
+    for world in (any_world, other):
+        monkeypatch.setattr(world.passwords, "check", counted)
+        monkeypatch.setattr(world.passwords, "places", 100)
+    done = await asyncio.gather(
+        *(world.sessions.login("alice", WRONG, address=address) for _ in range(40) for world in (any_world, other)),
+        return_exceptions=True,
+    )
+    await other.close()
+    assert sum(isinstance(error, LoginRefused) for error in done) == looked_at == 5
+    assert sum(isinstance(error, TooManyFailures) for error in done) == 75
+    assert await failures(any_world) == ([5] if address is None else [5, 5])
+    assert await waits(any_world) == 1
+
+
+async def test_right_passwords_side_by_side_leave_nothing_behind(any_world: World) -> None:
+    await fail(any_world, "bob", address="192.0.2.1")
+    for _ in range(3):
+        await asyncio.gather(*(any_world.sessions.login("alice", PASSWORD, address="192.0.2.1") for _ in range(5)))
+    assert await failures(any_world) == [1, 1], "those of bob and of the address"
+
+
+async def test_a_login_that_the_caller_gives_up_counts_as_failed(
+    any_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at = asyncio.Event()
+
+    async def forever(_stored: str | None, _password: str) -> bool:
+        looked_at.set()
+        await asyncio.Event().wait()
+        return False
+
+    with monkeypatch.context() as patch:
+        patch.setattr(any_world.passwords, "check", forever)
+        login = asyncio.create_task(any_world.sessions.login("alice", WRONG))
+        await looked_at.wait()
+        login.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await login
+    assert await failures(any_world) == [1]
+
+
+async def test_what_fails_once_the_password_was_right_counts_for_nothing(
+    any_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fail(any_world)
+
+    async def gone(*_args: object) -> None:
+        raise StoreUnavailable("the database is away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ostraka_issuer.sessions.login.share_everyone", gone)
+        for _ in range(10):
+            with pytest.raises(StoreUnavailable):
+                await any_world.sessions.login("alice", PASSWORD)
+    assert await failures(any_world) == [1]
 
 
 async def test_an_address_is_slowed_down_whatever_names_it_tries(any_world: World) -> None:
@@ -133,16 +188,38 @@ async def test_a_queue_that_is_full_counts_for_nothing(any_world: World, monkeyp
     assert await failures(any_world) == [5]
 
 
-async def test_what_is_forgotten_is_taken_away(any_world: World) -> None:
+async def test_tries_that_count_for_nothing_make_nothing_forgotten_twice(
+    any_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fail(any_world, times=5)
+    any_world.clock.advance(24 * 3_600)
+
+    async def full(*_args: object) -> bool:
+        raise HashingBusy("too many logins at once; try again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(any_world.passwords, "check", full)
+        for _ in range(10):
+            with pytest.raises(HashingBusy):
+                await any_world.sessions.login("alice", PASSWORD)
+    await fail(any_world)
+    assert await waits(any_world) == 1, "four of the five still count"
+
+
+async def test_what_is_forgotten_is_taken_away(any_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failures_module, "FAILURES_PRUNED_EVERY", 1)
     await fail(any_world, "nobody", times=5)
-    any_world.clock.advance(24 * 3_600 + 1)
+    any_world.clock.advance(99 * 24 * 3_600)
+    await fail(any_world)
+    assert await failures(any_world) == [1, 5]
+    any_world.clock.advance(2 * 24 * 3_600)
     await fail(any_world)
     assert await failures(any_world) == [1]
 
 
 async def test_the_table_does_not_grow_without_bound(any_world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(throttle_module, "FAILURES_KEPT", 10)
-    monkeypatch.setattr(throttle_module, "FAILURES_PRUNED_EVERY", 8)
+    monkeypatch.setattr(failures_module, "FAILURES_KEPT", 10)
+    monkeypatch.setattr(failures_module, "FAILURES_PRUNED_EVERY", 8)
     now = any_world.clock.now().wall
     rows = [{"key": f"old {number:02}", "failures": 1, "failed_at": now - 60 - number} for number in range(20)]
     async with any_world.store.write() as tx:

@@ -7,15 +7,17 @@ address. Nobody is shut out for good, else anybody could shut out anybody: beyon
     failures of one account     1 to 4   5   6   7   …   16     17 to 99   100 and more
     seconds until the next try    0      1   2   4   …   2048     3600        86400
 
-Only while somebody may try without a wait are tries made side by side, as many as fit into the queue for hashing.
-After that there is one at a time: it counts as failed before the password is looked at (``CLAIM``), so no crowd of
-guesses passes through the moment when the wait is over.
+A day after the last failure one of them is forgotten, after another day one more: whoever guesses for ever has one
+guess a day beyond the first hundred, however the pauses are chosen. An address is forgiven all at once.
+
+A try counts as failed before its password is looked at, and is taken back if it was none: of a crowd of guesses that
+come at the same moment, no more are looked at than one after the other.
 """
 
-from enum import Enum, auto
 from typing import Final, NamedTuple
 
 from ostraka_issuer.limits import (
+    ACCOUNT_FAILURES_FORGIVEN,
     ACCOUNT_FAILURES_FREE,
     ACCOUNT_FAILURES_MAX,
     ACCOUNT_WAIT_MAX,
@@ -34,27 +36,19 @@ class Schedule(NamedTuple):
     Attributes:
         free: so many failures cost nothing.
         most: the longest wait, while there are fewer than ``ceiling`` failures; then it is ``forgotten``.
-        forgotten: so long after the last one, all failures are forgotten.
+        forgiven: so many failures are forgotten each time that ``forgotten`` has passed since the last one.
     """
 
     free: int
     most: float
     ceiling: int
+    forgiven: int
     forgotten: float = FAILURES_FORGOTTEN
 
 
-ACCOUNT: Final = Schedule(ACCOUNT_FAILURES_FREE, ACCOUNT_WAIT_MAX, ACCOUNT_FAILURES_MAX)
-ADDRESS: Final = Schedule(ADDRESS_FAILURES_FREE, ADDRESS_WAIT_MAX, 2**53)
+ACCOUNT: Final = Schedule(ACCOUNT_FAILURES_FREE, ACCOUNT_WAIT_MAX, ACCOUNT_FAILURES_MAX, ACCOUNT_FAILURES_FORGIVEN)
+ADDRESS: Final = Schedule(ADDRESS_FAILURES_FREE, ADDRESS_WAIT_MAX, 2**53, 2**53)
 """Many people may share one address, and their mistakes add up: it is slowed down later, and never much."""
-
-
-class Standing(Enum):
-    """Whether somebody may try now."""
-
-    FREE = auto()
-    CLAIM = auto()
-    """One at a time: whoever tries must have counted it first."""
-    WAIT = auto()
 
 
 def wait_after(schedule: Schedule, failures: int) -> float:
@@ -70,18 +64,11 @@ def wait_after(schedule: Schedule, failures: int) -> float:
 def still_counted(schedule: Schedule, failures: int, failed_at: float, now: float) -> int:
     """How many failures count at ``now``; times are seconds since the epoch."""
     # A clock that was set back must neither forget what happened nor shut anybody out for as long as it went back.
-    return failures if abs(now - failed_at) < schedule.forgotten else 0
+    passed = int(abs(now - failed_at) / schedule.forgotten)
+    return max(0, failures - schedule.forgiven * passed)
 
 
 def seconds_left(schedule: Schedule, failures: int, failed_at: float, now: float) -> float:
     """How long is still to be waited."""
     counted = still_counted(schedule, failures, failed_at, now)
     return max(0.0, wait_after(schedule, counted) - abs(now - failed_at))
-
-
-def standing(schedule: Schedule, failures: int, failed_at: float, now: float) -> Standing:
-    """Whether somebody with that past may try at ``now``."""
-    if seconds_left(schedule, failures, failed_at, now) > 0:
-        return Standing.WAIT
-    counted = still_counted(schedule, failures, failed_at, now)
-    return Standing.FREE if counted <= schedule.free else Standing.CLAIM

@@ -107,16 +107,13 @@ class Logins:
         attempt = await self._throttle.admit(username, asked.address)
         try:
             user = await self._checked(username, password)
-        except LoginRefused:
-            await self._throttle.failed(attempt)
-            raise
+            session_id = new_id(self._random_bytes)
+            async with self._store.write() as tx:
+                draft = await self._open(tx, session_id, user, asked, audience)
+                await self._throttle.succeeded(tx, attempt)
         except (HashingBusy, StoreUnavailable):
             await self._throttle.abandoned(attempt)
             raise
-        session_id = new_id(self._random_bytes)
-        async with self._store.write() as tx:
-            draft = await self._open(tx, session_id, user, asked, audience)
-            await self._throttle.succeeded(tx, attempt)
         issued = await self._issuing.issue(draft, session_id, 1)
         await self._renew_hash(user, password)
         return issued

@@ -100,6 +100,18 @@ def test_clients(home: Home, tmp_path: Path) -> None:
     assert changed["client_secret"] not in home("audit", "--json").out
 
 
+def test_no_withdrawal_does_nothing_and_says_yes(home: Home) -> None:
+    home("users", "add", "alice", "-p", "orders:*", "--password-stdin")
+    home("roles", "add", "clerk", "-p", "orders:*")
+    home("clients", "add", "mill", "--auth", "client_secret_basic", "--grant", "client_credentials", "-p", "orders:*")
+    for kind, name in (("users", "alice"), ("roles", "clerk"), ("clients", "mill")):
+        part = home(kind, "withdraw", name, "-p", "orders:create", "--reason", "new job", code=Exit.FAILED)
+        assert "withdraw orders:*, and grant what is to stay" in " ".join(part.err.replace("│", "").split())
+        nothing = home(kind, "withdraw", name, "-p", "stock:read", "--reason", "new job")
+        assert "held nothing of that" in " ".join(nothing.err.split())
+        assert "orders:*" not in home(kind, "withdraw", name, "-p", "orders:*", "--reason", "new job").out
+
+
 def test_what_is_wrong_is_said_before_anything_is_done(home: Home, tmp_path: Path) -> None:
     keys = tmp_path / "keys.json"
     keys.write_text(json.dumps({"keys": [PRIVATE]}))

@@ -325,6 +325,21 @@ async def test_what_cannot_be_changed_changes_nothing(office: Office) -> None:
     assert len((await office("GET", "roles/heavy"))["permissions"]) == 30
 
 
+async def test_a_part_of_what_is_held_is_not_withdrawn_but_refused(office: Office) -> None:
+    await office("POST", "roles", 201, json={"name": "clerk", "permissions": ["orders:*"]})
+    confidential = {"auth_method": "client_secret_basic", "grant_types": ["client_credentials"]}
+    await office("POST", "clients", 201, json={"id": "mill", "permissions": ["orders:*"], **confidential})
+    body = {"username": "erin", "password": PASSWORD, "permissions": ["orders:*"]}
+    erin = await office("POST", "users", 201, json=body)
+    for path in (f"users/{erin['id']}", "roles/clerk", "clients/mill"):
+        answer = await office.ask("PATCH", path, json={"withdraw": ["orders:create"]})
+        assert_problem(answer, 409, "conflict")
+        assert "withdraw orders:*, and grant what is to stay" in answer.json()["detail"]
+        narrower = {"withdraw": ["orders:*"], "grant": ["orders:read"]}
+        done = await office("PATCH", path, json=narrower)
+        assert "orders:*" not in str(done)
+
+
 async def test_nobody_hands_out_what_they_do_not_have(office: Office) -> None:
     desk = office.desk
     await desk.issuer.accounts.add_user("clerk", PASSWORD, ["users:*", "roles:*", "clients:*", "orders:read"])

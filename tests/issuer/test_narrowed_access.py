@@ -18,7 +18,7 @@ from ostraka_issuer.accounts.clients import find_client
 from ostraka_issuer.accounts.holdings import client_permissions_of
 from ostraka_issuer.accounts.roles import RoleChange
 from ostraka_issuer.accounts.users import UserChange
-from ostraka_issuer.errors import GrantRefused, LoginRefused, NotFound
+from ostraka_issuer.errors import BadRequest, Conflict, GrantRefused, LoginRefused, NotFound
 from ostraka_issuer.store.tables import SESSIONS
 from tests.issuer.narrowed import Scene, open_scene
 from tests.issuer.test_client_credentials import KEYS, jwks
@@ -58,6 +58,63 @@ async def test_what_a_role_still_allows_is_not_taken(scene: Scene) -> None:
     _, change = await scene.accounts.change(carol.id, UserChange(withdraw=["stock:read"]))
     assert (change.txn, change.announced) == (None, 0)
     assert scene.allows(token, "stock:read")
+
+
+async def test_a_part_of_a_pattern_is_not_taken_and_never_said_to_be(scene: Scene) -> None:
+    token, carol = await scene.token("carol"), await scene.accounts.find("carol")
+    await scene.roles.add("biller", ["bills:*"])
+    secret = NewClient("shop", "Shop", "client_secret_basic", ["client_credentials"], permissions=["bills:*"])
+    await scene.clients.add(secret)
+    for change in (
+        scene.accounts.change(carol.id, UserChange(withdraw=["bills:read"], disabled=True)),
+        scene.accounts.change(carol.id, UserChange(withdraw=["*:read"])),
+        scene.roles.change("biller", RoleChange(withdraw=["bills:read"])),
+        scene.clients.change("shop", ClientChange(withdraw=["bills:read"])),
+    ):
+        with pytest.raises(Conflict, match=r"is allowed by bills:\*, which goes only as a whole: withdraw bills:\*"):
+            await change
+    assert await scene.accounts.find("carol") == carol
+    assert scene.allows(token, "bills:read")
+
+
+async def test_a_pattern_takes_all_that_it_covers(scene: Scene) -> None:
+    await scene.user("erin", "bills:read", "bills:pay", "mail:send")
+    token, erin = await scene.token("erin"), await scene.accounts.find("erin")
+    user, change = await scene.accounts.change(erin.id, UserChange(withdraw=["bills:*"], grant=["bills:read"]))
+    await scene.applied(change)
+    assert user.permissions == ("bills:read", "mail:send")
+    assert scene.allows(token, "bills:read")
+    assert not scene.allows(token, "bills:pay")
+    role, _ = await scene.roles.change("clerk", RoleChange(withdraw=["stock:*"], grant=["stock:read"]))
+    assert role.permissions == ("stock:read",)
+    own = ["bills:read", "bills:pay", "mail:send"]
+    await scene.clients.add(NewClient("shop", "Shop", "client_secret_basic", ["client_credentials"], permissions=own))
+    await scene.clients.change("shop", ClientChange(withdraw=["bills:*"], grant=["bills:read"]))
+    async with scene.issuer.store.read() as tx:
+        assert await client_permissions_of(tx, "shop") == ("bills:read", "mail:send")
+
+
+async def test_a_pattern_is_made_narrower_in_one_step(scene: Scene) -> None:
+    token, carol = await scene.token("carol"), await scene.accounts.find("carol")
+    what = UserChange(withdraw=["bills:*"], grant=["bills:read"])
+    user, change = await scene.accounts.change(carol.id, what)
+    await scene.applied(change)
+    assert user.permissions == ("bills:read", "stock:read")
+    assert scene.allows(token, "bills:read")
+    assert not scene.allows(token, "bills:pay")
+    with pytest.raises(BadRequest, match="given and taken"):
+        await scene.accounts.change(carol.id, UserChange(withdraw=["bills:read"], grant=["bills:*"]))
+
+
+async def test_what_a_role_alone_allows_is_not_taken_from_one_user(scene: Scene) -> None:
+    dave = await scene.accounts.find("dave")
+    for withdrawn in ("stock:write", "stock:*"):
+        with pytest.raises(Conflict, match="by the role clerk"):
+            await scene.accounts.change(dave.id, UserChange(withdraw=[withdrawn]))
+    user, _ = await scene.accounts.change(dave.id, UserChange(withdraw=["stock:write"], unassign=["clerk"]))
+    assert user.effective == ("bills:*",)
+    _, idle = await scene.accounts.change(dave.id, UserChange(withdraw=["stock:write"]))
+    assert idle.announced == 0
 
 
 async def test_a_role_taken_from_a_user(scene: Scene) -> None:
@@ -126,11 +183,12 @@ async def test_a_role_of_more_users_than_are_told_one_by_one(
     assert scene.allows(await scene.token("carol"), "stock:read")
 
 
-async def test_a_role_that_loses_what_it_still_allows_is_no_news(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_role_that_gets_again_what_it_loses_is_no_news(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(holders, "NARROWED_USERS_MAX", 1)
-    await scene.roles.change("clerk", RoleChange(grant=["stock:*"]))
-    _, change = await scene.roles.change("clerk", RoleChange(withdraw=["stock:write"]))
+    what = RoleChange(withdraw=["stock:*"], grant=["stock:read", "stock:write", "stock:count"])
+    role, change = await scene.roles.change("clerk", what)
     assert change.announced == 0
+    assert role.permissions == ("stock:count", "stock:read", "stock:write")
 
 
 async def test_a_user_disabled_and_enabled_again(scene: Scene) -> None:

@@ -5,18 +5,20 @@ it has to: held against a model of users, roles and tokens as plain sets.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ostraka_issuer.accounts.roles import RoleChange
 from ostraka_issuer.accounts.users import UserChange
-from ostraka_schemas.permissions import covered_by_any, overlaps
+from ostraka_issuer.errors import Conflict
+from ostraka_schemas.permissions import covered_by_any, covers, overlaps
 from tests.issuer.narrowed import Scene, open_scene
 from tests.issuer.world import PASSWORD
 
@@ -88,6 +90,10 @@ class Model:
             token.allows -= {each for each in token.allows if overlaps(each, pattern)}
 
 
+def _meets(pattern: str, held: set[str]) -> bool:
+    return any(overlaps(each, pattern) for each in held)
+
+
 class Play:
     """One sequence of changes, on the issuer and on the model. Names are its own: the feed is everybody's."""
 
@@ -153,8 +159,15 @@ class Play:
             self.model.people[user].permissions.add(permission)
 
     async def withdraw(self, user: str, permission: str) -> None:
-        if await self._change(user, withdraw=[self.own(permission)]):
-            self.model.people[user].permissions.discard(permission)
+        if user not in self.model.people:
+            return
+        held = self.model.people[user].permissions
+        by_roles = set().union(*(self.model.roles[role] for role in self.model.people[user].roles))
+        gone = {each for each in held if covers(permission, each)}
+        refused = _meets(permission, held - gone) or (not gone and _meets(permission, by_roles))
+        with pytest.raises(Conflict) if refused else nullcontext():
+            await self._change(user, withdraw=[self.own(permission)])
+            held -= gone
 
     async def assign(self, user: str, role: str) -> None:
         if role in self.model.roles and await self._change(user, assign=[self.name(role)]):
@@ -196,8 +209,13 @@ class Play:
             self.model.roles[role].add(permission)
 
     async def role_withdraw(self, role: str, permission: str) -> None:
-        if await self._change_role(role, withdraw=[self.own(permission)]):
-            self.model.roles[role].discard(permission)
+        if role not in self.model.roles:
+            return
+        held = self.model.roles[role]
+        gone = {each for each in held if covers(permission, each)}
+        with pytest.raises(Conflict) if _meets(permission, held - gone) else nullcontext():
+            await self._change_role(role, withdraw=[self.own(permission)])
+            held -= gone
 
     async def role_delete(self, role: str) -> None:
         if role in self.model.roles:

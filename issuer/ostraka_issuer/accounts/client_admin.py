@@ -8,7 +8,7 @@ from sqlalchemy import delete, insert, select, update
 
 from ostraka_consumers.clock import Clock
 from ostraka_issuer.ending import end_sessions
-from ostraka_issuer.errors import BadRequest, Conflict
+from ostraka_issuer.errors import Conflict
 from ostraka_issuer.identifiers import RandomBytes
 from ostraka_issuer.store import Store, Transaction
 from ostraka_issuer.store.tables import CLIENT_PERMISSIONS, CLIENTS, SESSIONS, USERS
@@ -21,6 +21,7 @@ from .holdings import client_permissions_of
 from .ledger import Change, Ledger
 from .names import check_permissions, check_weight
 from .narrowing import client_cut_off, permissions_left
+from .taking import given_and_taken, taken
 
 
 class Clients:
@@ -71,13 +72,12 @@ class Clients:
         Raises:
             NotFound: there is no such client.
             BadRequest: what is asked for breaks a rule.
+            Conflict: what is withdrawn would stay, as a part of a wider grant (see ``taking``).
             Forbidden: the actor does not have what the client would get, or, for new keys or a disabled client that is
                 enabled again, what the client has.
             StoreUnavailable
         """
-        granted, withdrawn = check_permissions(what.grant), check_permissions(what.withdraw)
-        if set(granted) & set(withdrawn):
-            raise BadRequest("the same is to be given and taken")
+        granted, withdrawn = given_and_taken(what.grant, what.withdraw)
         by.must_hold(granted)
         async with self._ledger.change(by, reason) as change:
             before = await hold_client(change.tx, client_id)
@@ -87,10 +87,11 @@ class Clients:
             if what.jwks is not None or (before.disabled and not after.disabled):
                 by.must_hold(could)
             await change.tx.execute(update(CLIENTS).where(CLIENTS.c.id == client_id).values(_columns(after, what)))
-            await _withdraw(change.tx, client_id, withdrawn)
-            await _grant(change.tx, client_id, [permission for permission in granted if permission not in could])
+            gone = taken(could, withdrawn)
+            await _withdraw(change.tx, client_id, gone)
+            await _grant(change.tx, client_id, [each for each in granted if each in gone or each not in could])
             await _tell(change, before, after, could)
-            await change.record("client.change", client_id, _details(what))
+            await change.record("client.change", client_id, _details(what, gone))
         return after, change
 
     async def rotate_secret(self, client_id: str, *, by: Actor = HOME, reason: str | None = None) -> tuple[str, Change]:
@@ -202,7 +203,7 @@ def _told(client: Client, **more: object) -> dict[str, object]:
     return {**shown, **more}
 
 
-def _details(what: ClientChange) -> dict[str, object]:
-    named = {name: list(getattr(what, name)) or None for name in ("grant", "withdraw")}
+def _details(what: ClientChange, gone: Iterable[str]) -> dict[str, object]:
+    named = {"grant": list(what.grant) or None, "withdraw": list(gone) or None}
     kept = {name: getattr(what, name) for name in ("name", "grant_types", "audiences", "disabled")}
     return {**named, **kept, "jwks": None if what.jwks is None else "changed"}

@@ -36,7 +36,7 @@ class ClientChange:
     """What to change of a client, all of it at once. What is ``None`` or empty stays as it is.
 
     Attributes:
-        grant, withdraw: permissions of its own.
+        grant, withdraw: permissions of its own; a pattern that is withdrawn takes all that it covers.
         grant_types, audiences, jwks: each replaces what was there.
         disabled: a disabled client gets no token; all its sessions end.
     """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import delete, func, insert, select, update
 
 from ostraka_consumers.clock import Clock
-from ostraka_issuer.errors import BadRequest, Conflict, NotFound
+from ostraka_issuer.errors import Conflict, NotFound
 from ostraka_issuer.identifiers import RandomBytes
 from ostraka_issuer.store import Store, Transaction
 from ostraka_issuer.store.tables import ROLE_PERMISSIONS, ROLES, USER_ROLES
@@ -18,6 +18,7 @@ from .holders import announce_less, check_holders, holders, holdings_of
 from .holdings import permissions_in
 from .ledger import Change, Ledger
 from .names import check_id, check_permissions, check_text, check_weight, is_text
+from .taking import given_and_taken, taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,10 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class RoleChange:
-    """What to change of a role, all of it at once. What is not named stays as it is."""
+    """What to change of a role, all of it at once. What is not named stays as it is.
+
+    A pattern that is withdrawn takes all that it covers.
+    """
 
     grant: Sequence[str] = ()
     withdraw: Sequence[str] = ()
@@ -90,21 +94,20 @@ class Roles:
         Raises:
             NotFound: there is no such role.
             BadRequest: what is asked for breaks a rule, or somebody would have more than a token has room for.
+            Conflict: what is withdrawn would stay, as a part of a wider grant (see ``taking``).
             Forbidden: the actor does not have a permission that is granted.
             StoreUnavailable
         """
-        granted, withdrawn = check_permissions(what.grant), check_permissions(what.withdraw)
+        granted, withdrawn = given_and_taken(what.grant, what.withdraw)
         check_text(what.description or "", "a description")
-        if set(granted) & set(withdrawn):
-            raise BadRequest("the same is to be given and taken")
         by.must_hold(granted)
         async with self._ledger.change(by, reason) as change:
             tx, role = change.tx, await find_role(change.tx, name)
-            gone = [permission for permission in withdrawn if permission in role.permissions]
+            gone = taken(role.permissions, withdrawn)
             users = await holders(tx, roles=[name] if gone else ())
             before = None if users is None else await holdings_of(tx, users)
             await _withdraw(tx, name, gone)
-            await _grant(tx, name, [permission for permission in granted if permission not in role.permissions])
+            await _grant(tx, name, [each for each in granted if each in gone or each not in role.permissions])
             if what.description is not None:
                 await tx.execute(update(ROLES).where(ROLES.c.name == name).values(description=what.description))
             role = await find_role(tx, name)

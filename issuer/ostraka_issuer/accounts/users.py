@@ -19,6 +19,7 @@ from .names import check_permissions, check_roles, check_username, check_weight
 from .narrowing import permissions_left, subject_cut_off
 from .passwords import Passwords
 from .people import User, find_user, list_users
+from .taking import given_and_taken, insist_not_by_role, taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class UserChange:
     """What to change of a user, all of it at once. What is not named stays as it is.
 
     Attributes:
-        grant, withdraw: permissions granted directly.
+        grant, withdraw: permissions granted directly; a pattern that is withdrawn takes all that it covers.
         assign, unassign: roles.
         disabled: a disabled user cannot log in; all sessions end.
         password: a new one; all sessions end.
@@ -117,24 +118,29 @@ class Accounts:
         Raises:
             NotFound: there is no such user.
             BadRequest: what is asked for breaks a rule, or there is no such role.
+            Conflict: what is withdrawn would stay, as a part of a wider grant or by a role (see ``taking``).
             Forbidden: the actor does not have what the user would get, or, for a new password or a disabled user that
                 is enabled again, what the user has.
             HashingBusy, StoreUnavailable
         """
-        granted, assigned = check_permissions(what.grant), check_roles(what.assign)
-        if {*granted} & {*check_permissions(what.withdraw)} or {*assigned} & {*check_roles(what.unassign)}:
+        granted, withdrawn = given_and_taken(what.grant, what.withdraw)
+        assigned = check_roles(what.assign)
+        if {*assigned} & {*check_roles(what.unassign)}:
             raise BadRequest("the same is to be given and taken")
         hashed = None if what.password is None else await self._passwords.hash(what.password)
         async with self._ledger.change(by, reason) as change:
             before = await find_user(change.tx, user_id=user_id, for_update=True)
-            await _withdraw(change.tx, user_id, what)
-            await _grant(change.tx, user_id, [each for each in granted if each not in before.permissions])
+            gone = taken(before.permissions, withdrawn)
+            await _withdraw(change.tx, user_id, gone, what.unassign)
+            kept = set(before.permissions).difference(gone)
+            await _grant(change.tx, user_id, [each for each in granted if each not in kept])
             await _assign(change.tx, user_id, [each for each in assigned if each not in before.roles])
             await _set(change, user_id, what.disabled, hashed)
             takes_over = hashed is not None or (before.disabled and what.disabled is False)
             user = await _checked(change, user_id, () if takes_over else before.effective)
+            await insist_not_by_role(change.tx, user.roles, withdrawn, gone)
             await self._tell(change, before, user, cut_off=hashed is not None or (what.disabled or False))
-            await change.record("user.change", user_id, _details(what))
+            await change.record("user.change", user_id, _details(what, gone))
         return user, change
 
     async def delete(self, user_id: str, *, by: Actor = HOME, reason: str | None = None) -> Change:
@@ -212,15 +218,16 @@ async def _assign(tx: Transaction, user_id: str, roles: Sequence[str]) -> None:
         await tx.execute(insert(USER_ROLES).values(user_id=user_id, role=role))
 
 
-async def _withdraw(tx: Transaction, user_id: str, what: UserChange) -> None:
+async def _withdraw(tx: Transaction, user_id: str, permissions: Sequence[str], roles: Sequence[str]) -> None:
     await tx.execute(
         delete(USER_PERMISSIONS).where(
-            USER_PERMISSIONS.c.user_id == user_id, USER_PERMISSIONS.c.permission.in_(what.withdraw)
+            USER_PERMISSIONS.c.user_id == user_id, USER_PERMISSIONS.c.permission.in_(permissions)
         )
     )
-    await tx.execute(delete(USER_ROLES).where(USER_ROLES.c.user_id == user_id, USER_ROLES.c.role.in_(what.unassign)))
+    await tx.execute(delete(USER_ROLES).where(USER_ROLES.c.user_id == user_id, USER_ROLES.c.role.in_(roles)))
 
 
-def _details(what: UserChange) -> dict[str, object]:
-    named = {name: list(getattr(what, name)) or None for name in ("grant", "withdraw", "assign", "unassign")}
-    return {**named, "disabled": what.disabled, "password": None if what.password is None else "changed"}
+def _details(what: UserChange, gone: Sequence[str]) -> dict[str, object]:
+    named = {name: list(getattr(what, name)) or None for name in ("grant", "assign", "unassign")}
+    password = None if what.password is None else "changed"
+    return {**named, "withdraw": list(gone) or None, "disabled": what.disabled, "password": password}

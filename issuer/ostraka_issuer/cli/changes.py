@@ -1,11 +1,13 @@
 """What the commands say of a change that may have narrowed somebody's access."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import typer
 from rich.text import Text
+
+from ostraka_schemas.permissions import overlaps
 
 from .exits import Exit
 from .office import Office, at_work
@@ -32,6 +34,23 @@ def progress(change: Mapping[str, Any], *, inside: bool) -> str:
         bus = "on the bus" if change["published"] else "not on the bus yet: the broker has not taken it"
         where = f"committed at feed position {change['epoch']}:{change['seq']}, {bus}"
     return f"\n{sessions}{where}; transaction {change['txn']}"
+
+
+def withdrawn(
+    change: Mapping[str, Any], permissions: Sequence[str], left: Iterable[str], whose: str, output: Output
+) -> None:
+    """Say what a withdrawal did not do, if it did not take all that it named.
+
+    Args:
+        change: the answer.
+        permissions: what was to be taken.
+        left: what the holder may do now.
+        whose: the holder.
+    """
+    if still := [held for held in left if any(overlaps(held, each) for each in permissions)]:
+        output.note(f"{whose} still holds {' '.join(still)}")
+    elif change["announced"] == 0:
+        output.note(f"{whose} held nothing of that: nobody lost anything")
 
 
 def end(change: Mapping[str, Any], output: Output, *, inside: bool) -> None:

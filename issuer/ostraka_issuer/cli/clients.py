@@ -10,7 +10,7 @@ from rich.text import Text
 from ostraka_issuer.accounts.clients import GRANT_TYPES, TOKEN_EXCHANGE, AuthMethod
 from ostraka_issuer.home import read_json
 
-from .changes import carry_out, end, progress
+from .changes import carry_out, end, progress, withdrawn
 from .exits import Exit
 from .guard import CommandError, guarded
 from .office import MOST, ByLogin, Most, Office, at_work
@@ -185,7 +185,7 @@ def grant(
 
         ostraka clients grant billing -p orders:read
     """
-    _change(home, by_login, as_json, client_id, {"grant": permission}, "may more")
+    _change(home, by_login, as_json, client_id, {"grant": permission}, "may")
 
 
 @app.command()
@@ -200,11 +200,13 @@ def withdraw(
 ) -> None:
     """Take permissions of its own from a client, and from its tokens that are out already.
 
+    A pattern takes all that it covers; a part of one that the client has is refused.
+
     Example:
 
         ostraka clients withdraw billing -p orders:read
     """
-    _change(home, by_login, as_json, client_id, {"withdraw": permission, "reason": reason}, "may less")
+    _change(home, by_login, as_json, client_id, {"withdraw": permission, "reason": reason}, "may")
 
 
 @app.command()
@@ -296,8 +298,12 @@ def _change(home: Path, by_login: bool, as_json: bool, client_id: str, body: Map
     done, inside = at_work(home, by_login, work)
     client = done.pop("client")
     output = Output(as_json)
+    if what == "may":
+        what += f" by itself: {' '.join(client['permissions']) or 'nothing'}"
     said = Text.assemble("client ", (client_id, "bold"), f" {what}{progress(done, inside=inside)}")
     output.result({**client, **done}, said)
+    if body.get("withdraw"):
+        withdrawn(done, body["withdraw"], client["permissions"], f"the client {client_id}", output)
     end(done, output, inside=inside)
 
 

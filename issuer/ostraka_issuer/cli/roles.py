@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from .changes import carry_out, counted, end, progress
+from .changes import carry_out, counted, end, progress, withdrawn
 from .exits import Exit
 from .guard import CommandError, guarded
 from .office import MOST, ByLogin, Most, Office, at_work
@@ -118,6 +118,8 @@ def withdraw(
 ) -> None:
     """Take permissions from a role, from everyone who has it, and from their tokens that are out already.
 
+    A pattern takes all that it covers; a part of one that the role has is refused.
+
     Example:
 
         ostraka roles withdraw clerk -p orders:cancel --reason "too many mistakes"
@@ -164,6 +166,8 @@ def _change(home: Path, by_login: bool, as_json: bool, name: str, body: Mapping[
     role = done.pop("role")
     output = Output(as_json)
     output.result({**role, **done}, _line(role, what).append(progress(done, inside=inside)))
+    if body.get("withdraw"):
+        withdrawn(done, body["withdraw"], role["permissions"], f"the role {name}", output)
     end(done, output, inside=inside)
 
 

@@ -7,9 +7,7 @@ from typing import Annotated, Any
 import typer
 from rich.text import Text
 
-from ostraka_schemas.permissions import overlaps
-
-from .changes import carry_out, end, progress
+from .changes import carry_out, end, progress, withdrawn
 from .exits import Exit
 from .guard import CommandError, guarded
 from .office import MOST, ByLogin, Most, Office, at_work
@@ -134,15 +132,16 @@ def withdraw(
 ) -> None:
     """Take permissions or roles from a user, and from the tokens that are out already.
 
+    A pattern takes all that it covers. A part of one that is held is refused, and so is what a role allows: withdraw
+    the pattern and grant what is to stay, or take the role.
+
     Example:
 
         ostraka users withdraw alice -p orders:create --reason "new job"
     """
     _something(permission, role)
     body = {"withdraw": permission, "unassign": role, "reason": reason}
-    left = _change(home, by_login, as_json, name, body, "withdrawn")
-    if still := [held for held in left["effective_permissions"] if any(overlaps(held, each) for each in permission)]:
-        Output(as_json).note(f"{name} still holds {' '.join(still)}, directly or by a role: see ostraka users show")
+    _change(home, by_login, as_json, name, body, "may now")
 
 
 @app.command()
@@ -225,7 +224,7 @@ def _something(*given: list[str]) -> None:
         raise CommandError("name a permission (-p) or a role (-r)", Exit.USAGE)
 
 
-def _change(home: Path, by_login: bool, as_json: bool, name: str, body: Mapping[str, Any], what: str) -> dict[str, Any]:
+def _change(home: Path, by_login: bool, as_json: bool, name: str, body: Mapping[str, Any], what: str) -> None:
     async def work(office: Office) -> tuple[dict[str, Any], bool]:
         user = await office.user(name)
         return await office.ask("PATCH", "users", user["id"], json=body), office.inside
@@ -234,8 +233,9 @@ def _change(home: Path, by_login: bool, as_json: bool, name: str, body: Mapping[
     user: dict[str, Any] = done.pop("user")
     output = Output(as_json)
     output.result({**_document(user), **done}, _line(user, what).append(progress(done, inside=inside)))
+    if body.get("withdraw"):
+        withdrawn(done, body["withdraw"], user["effective_permissions"], name, output)
     end(done, output, inside=inside)
-    return user
 
 
 def _document(user: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from ostraka_issuer.cli.words import WORDS, load
 from ostraka_issuer.keys.vault import Vault
 from ostraka_issuer.provision import create_home
 from ostraka_issuer.settings import load_settings
+from tests.cli.terminal import run
 from tests.issuer.world import new_settings
 
 SECRET = "dGhlIHNlY3JldCB0aGF0IG5vYm9keSBtYXkgc2VlISE"
@@ -122,6 +124,19 @@ def test_a_file_that_cannot_be_read_ends_every_command_in_words(tmp_path: Path) 
         ran = CliRunner().invoke(app, [*command, "--config", str(tmp_path / "nowhere.toml")])
         assert ran.exit_code == Exit.FAILED
         assert "cannot read the settings file" in ran.stderr, command
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes have names on POSIX only")
+def test_check_reads_a_pipe_and_refuses_a_directory(tmp_path: Path) -> None:
+    ran = run("config", "check", "--config", "/dev/stdin", env={}, stdin="nosuch = 1\n")
+    assert (ran.code, ran.out) == (Exit.FAILED, "")
+    assert "nosuch (/dev/stdin): there is no such setting" in ran.err
+    ran = run("config", "check", "--config", "/dev/stdin", env={}, stdin="http_port = 9000\n")
+    assert (ran.code, ran.out) == (Exit.OK, "the settings can be used (/dev/stdin; 1 set)\n"), ran
+    for word in ("config", "serve"):
+        ran = run(*([word, "check"] if word == "config" else [word]), "--config", str(tmp_path), env={})
+        assert ran.code == Exit.FAILED
+        assert ran.err.splitlines() == [f"ostraka: cannot read the settings file {tmp_path}: Is a directory"]
 
 
 async def test_keys_are_moved_and_sealed_anew_by_command(tmp_path: Path) -> None:

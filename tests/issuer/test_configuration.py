@@ -1,6 +1,8 @@
 """Where settings come from, which one wins, and what is said of those that are wrong."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -115,6 +117,7 @@ def test_the_commands_that_only_read_the_feed_use_the_same_file(file: Path) -> N
         (b"\xff", "not UTF-8"),
         (b"a = 1\na = 2", "is not TOML"),
         (b"# " + b"x" * CONFIG_FILE_MAX_BYTES, "at most"),
+        pytest.param(b"a = " + b"[" * 20_000, "nested too deeply", id="nested"),
     ],
 )
 def test_what_is_no_settings_file_is_refused(file: Path, content: bytes, words: str) -> None:
@@ -128,6 +131,38 @@ def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
     with using(tmp_path / "nowhere.toml"), pytest.raises(SetupError, match="No such file"):
         load_settings()
     assert load_settings().http_port == 8400
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes have names on POSIX only")
+def test_a_pipe_is_read_as_what_it_contains_however_often_it_is_asked() -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"http_port = 9000\nnosuch = 1\n")
+    os.close(writing)
+    try:
+        with using(Path(f"/dev/fd/{reading}")):
+            for _ in range(2):
+                (line,) = refusal()
+                assert "nosuch" in line
+    finally:
+        os.close(reading)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes have names on POSIX only")
+def test_of_a_pipe_no_more_is_read_than_a_settings_file_holds(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    written = f"open({str(pipe)!r}, 'wb', 0).write(b'#' * {CONFIG_FILE_MAX_BYTES + 1})"
+    writer = subprocess.Popen([sys.executable, "-c", written], stderr=subprocess.DEVNULL)
+    try:
+        with using(pipe), pytest.raises(SetupError, match="at most"):
+            load_settings()
+    finally:
+        writer.wait(30)
+
+
+def test_a_directory_is_no_settings_file(tmp_path: Path) -> None:
+    with using(tmp_path), pytest.raises(SetupError, match=f"cannot read the settings file {tmp_path}: Is a directory"):
+        load_settings()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are a POSIX thing")

@@ -15,7 +15,6 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from ostraka_issuer.configuration.layers import FILE_VARIABLE, PREFIX, file, using
-from ostraka_issuer.settings import IssuerSettings
 
 from .guard import guarded
 
@@ -79,7 +78,7 @@ def _bearer(
 
 @guarded
 def _take_defaults(ctx: typer.Context, path: Path) -> None:
-    values = file(IssuerSettings, path).values
+    values = file(path).values
     names = {str(param.name): _setting_of(param) for param in ctx.command.params if param.default is not None}
     ctx.default_map = {param: str(values[name]) for param, name in names.items() if name in values}
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic_settings import BaseSettings, EnvSettingsSource, TomlConfigSettingsSource
+from pydantic_settings import BaseSettings, EnvSettingsSource
 
 from ostraka_issuer.errors import SetupError
 from ostraka_issuer.limits import CONFIG_FILE_MAX_BYTES
@@ -31,6 +31,10 @@ _NOT_OURS: Final = re.compile(
 )
 
 _file: contextvars.ContextVar[Path | None] = contextvars.ContextVar("ostraka_config_file", default=None)
+
+
+_read_once: Final[dict[tuple[int, int], bytes]] = {}
+"""What came out of the pipe that was read last, by its device and inode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,24 +98,44 @@ def chosen_file() -> Path | None:
     return None if chosen is None else chosen.expanduser()
 
 
-def file(model: type[BaseSettings], path: Path) -> Layer:
+def file(path: Path) -> Layer:
     """The file's settings. Blocks.
 
     Raises:
         SetupError: it cannot be read, is no TOML, or is longer than any such file.
     """
+    content = _content(path)
     try:
-        if path.stat().st_size > CONFIG_FILE_MAX_BYTES:
-            raise SetupError(f"{path}: a settings file has at most {CONFIG_FILE_MAX_BYTES} bytes")
-        values = TomlConfigSettingsSource(model, toml_file=path).toml_data
-    except OSError as error:
-        raise SetupError(f"cannot read the settings file {path}: {error.strerror}") from error
+        values = tomllib.loads(content.decode())
     except tomllib.TOMLDecodeError as error:
         # Its message names what is wrong, and where; later versions of it hold the whole document as well.
         raise SetupError(f"{path} is not TOML: {error}") from None
     except UnicodeDecodeError:
         raise SetupError(f"{path} is not TOML: it is not UTF-8") from None
+    except RecursionError:
+        raise SetupError(f"{path} is not TOML: it is nested too deeply") from None
     return Layer("file", values, path)
+
+
+def _content(path: Path) -> bytes:
+    """What a file holds, or what comes out of a pipe: that once, and then the same for whoever asks again."""
+    try:
+        about = path.stat()
+        # A command reads its settings more than once, and a pipe cannot even be opened again. The pipe itself is the
+        # key: the next one of the same name, such as /dev/fd/63, is another.
+        once = None if stat.S_ISREG(about.st_mode) else (about.st_dev, about.st_ino)
+        content = None if once is None else _read_once.get(once)
+        if content is None:
+            with path.open("rb") as opened:
+                content = opened.read(CONFIG_FILE_MAX_BYTES + 1)
+    except OSError as error:
+        raise SetupError(f"cannot read the settings file {path}: {error.strerror}") from error
+    if len(content) > CONFIG_FILE_MAX_BYTES:
+        raise SetupError(f"{path}: a settings file has at most {CONFIG_FILE_MAX_BYTES} bytes")
+    if once is not None:
+        _read_once.clear()  # One command has one of them.
+        _read_once[once] = content
+    return content
 
 
 def is_open_to_all(path: Path) -> bool:

@@ -42,7 +42,7 @@ def resolve(model: type[M], given: Mapping[str, Any], *, known: type[BaseSetting
     everything = known or model
     path = chosen_file()
     try:
-        layers = [arguments(given), environment(model), *([] if path is None else [file(model, path)])]
+        layers = [arguments(given), environment(model), *([] if path is None else [file(path)])]
     except SettingsError:
         raise SetupError("a variable OSTRAKA_… cannot be read as what it should be") from None
     lines = _strays(layers, everything)

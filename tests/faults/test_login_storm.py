@@ -1,7 +1,7 @@
 """Five hundred logins a second against one issuer process that hashes passwords as in production (argon2id).
 
-No wall-clock time is asserted. A gap between heartbeats is held against twice their interval and what this machine
-itself stood still meanwhile: the longest that a task beside it, which only sleeps, was late.
+No wall-clock time is asserted. A gap between heartbeats is held against those of another issuer on the same machine at
+the same time, of which nobody wants anything: it may be one interval longer.
 ``OSTRAKA_TEST_STORM_SECONDS=60`` makes it longer.
 """
 
@@ -10,9 +10,10 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -26,6 +27,7 @@ from ostraka_issuer.settings import load_settings
 from ostraka_issuer.store import Store, open_store
 from ostraka_issuer.store.tables import FEED_HEARTBEAT, SESSIONS
 from tests.kafka.broker import ExternalKafka
+from tests.postgres.fixtures import Cluster
 from tests.support.stack import PASSWORD, IssuerHome, make_home
 from tests.support.wire import Answer, Wire
 from tests.support.zygote import Zygote
@@ -48,23 +50,38 @@ class Seen:
     dropped: int = 0
     refreshed: int = 0
     beats: list[float] = field(default_factory=list)
-    stall: float = 0.0
+    calm_beats: list[float] = field(default_factory=list)
+
+
+@pytest.fixture
+def calm_url(request: pytest.FixtureRequest, store_url: str | None) -> Iterator[str | None]:
+    """A second database of the same kind."""
+    if store_url is None:
+        yield None
+        return
+    cluster: Cluster = request.getfixturevalue("postgres")
+    url = cluster.take()
+    yield url
+    cluster.give_back(url)
 
 
 async def test_logins_beyond_capacity_are_refused_in_order_and_starve_nobody(
-    tmp_path: Path, store_url: str | None
+    tmp_path: Path, store_url: str | None, calm_url: str | None
 ) -> None:
-    async with _issuer(tmp_path, store_url) as (home, store):
-        seen, calm = Seen(), await _login(home)
+    async with (
+        _issuer(tmp_path / "calm", calm_url) as (_, calm),
+        _issuer(tmp_path / "busy", store_url) as (home, store),
+    ):
+        seen, session = Seen(), await _login(home)
         before = await _sessions(store)
-        await _storm(home, store, calm, seen)
+        await _storm(home, store, calm, session, seen)
         opened = await _sessions(store) - before
     statuses = Counter(answer.status for answer in seen.answers)
-    gap = max(later - earlier for earlier, later in zip(seen.beats, seen.beats[1:], strict=False))
+    gap, calm_gap = _longest_gap(seen.beats), _longest_gap(seen.calm_beats)
     print(
         f"{len(seen.answers)} logins answered {dict(statuses)}, {seen.dropped} connections lost; {opened} sessions;"
         f" {seen.refreshed} refreshes; longest gap between heartbeats {gap:.2f} s,"
-        f" this machine stood still {seen.stall:.2f} s"
+        f" of an issuer beside it {calm_gap:.2f} s"
     )
     assert set(statuses) <= {200, 429, 503}
     assert statuses[200] > 0
@@ -75,16 +92,17 @@ async def test_logins_beyond_capacity_are_refused_in_order_and_starve_nobody(
             assert int(answer.headers["retry-after"]) > 0
     assert opened == statuses[200]
     assert seen.refreshed > 0
-    assert gap < 2 * INTERVAL + seen.stall
+    assert gap < calm_gap + INTERVAL
 
 
-async def _storm(home: IssuerHome, store: Store, refresh_token: str, seen: Seen) -> None:
+async def _storm(home: IssuerHome, store: Store, calm: Store, refresh_token: str, seen: Seen) -> None:
     """Offer logins; refresh, and look at the heartbeats, all the while."""
     over = asyncio.Event()
     async with asyncio.TaskGroup() as group:
-        group.create_task(_watch(store, over, seen))
+        group.create_task(_watch(store, over, seen.beats))
+        group.create_task(_watch(calm, over, seen.calm_beats))
         group.create_task(_refresh(home, refresh_token, over, seen))
-        await _until(lambda: bool(seen.beats))
+        await _until(lambda: bool(seen.beats and seen.calm_beats))
         logins = await _offer(home, seen)
         await asyncio.gather(*logins)
         over.set()
@@ -119,18 +137,20 @@ async def _refresh(home: IssuerHome, token: str, over: asyncio.Event, seen: Seen
             await asyncio.sleep(TICK)
 
 
-async def _watch(store: Store, over: asyncio.Event, seen: Seen) -> None:
-    """Note when each new heartbeat is committed, and how late this task itself was."""
+async def _watch(store: Store, over: asyncio.Event, beats: list[float]) -> None:
+    """Note when each new heartbeat is committed."""
     last = None
     while not over.is_set():
         async with store.read() as tx:
             raw = (await tx.execute(select(FEED_HEARTBEAT.c.raw))).scalar_one_or_none()
         if raw != last:
-            seen.beats.append(time.monotonic())
+            beats.append(time.monotonic())
             last = raw
-        slept = time.monotonic()
         await asyncio.sleep(TICK)
-        seen.stall = max(seen.stall, time.monotonic() - slept - TICK)
+
+
+def _longest_gap(beats: list[float]) -> float:
+    return max((later - earlier for earlier, later in pairwise(beats)), default=float(INTERVAL))
 
 
 async def _sessions(store: Store) -> int:
@@ -151,6 +171,7 @@ async def _issuer(directory: Path, database: str | None) -> AsyncIterator[tuple[
     if database is not None:
         settings["database"] = database
     broker = ExternalKafka(f"{LOCALHOST}:{find_free_port()}")
+    directory.mkdir()
     home = await make_home(directory / "home", broker, "feed", **settings)
     loaded = load_settings(**{name.removeprefix("OSTRAKA_").lower(): value for name, value in home.environment.items()})
     async with open_accounts(loaded) as accounts:

@@ -237,6 +237,7 @@ def _snapshots(desk: _Desk, feed: FeedRole, verifier: Verifier) -> SnapshotRole:
         desk.store,
         desk.settings,
         clock=desk.clock,
+        tenure=lambda: feed.writer,
     )
 
 

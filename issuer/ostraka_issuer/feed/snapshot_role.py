@@ -29,6 +29,7 @@ class SnapshotRole:
         roots: gives every root document that is in the feed.
         store: where the newest one is kept.
         settings: the issuer, the broker, the topic.
+        tenure: changes whenever the lease of the feed was lost and taken again; ``None`` while another process has it.
         random: chance for the pauses between attempts; by default the system's.
     """
 
@@ -42,9 +43,10 @@ class SnapshotRole:
         settings: IssuerSettings,
         *,
         clock: Clock,
+        tenure: Callable[[], object],
         random: Random | None = None,
     ) -> None:
-        self._publisher: Final = SnapshotPublisher(roots, settings, random=random or SystemRandom())
+        self._publisher: Final = SnapshotPublisher(roots, settings, random=random or SystemRandom(), tenure=tenure)
         self._snapshots: Final = Snapshots(
             core, regime, in_force, issuer=settings.issuer, store=store, clock=clock, made=self._publisher.offer
         )

@@ -46,6 +46,8 @@ class SnapshotPublisher:
         settings: which broker, and the feed whose snapshots they are.
         random: chance for the pauses.
         every: seconds after which the newest one is published again.
+        tenure: tells under which possession of the lease this process writes, ``None`` under none: what lies in the
+            topic since another one is another replica's, and nobody else's.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class SnapshotPublisher:
         *,
         random: Random,
         every: float = SNAPSHOT_REPUBLISH,
+        tenure: Callable[[], object] = lambda: True,
     ) -> None:
         self._roots: Final = roots
         self._settings: Final = settings
@@ -64,6 +67,8 @@ class SnapshotPublisher:
         self._newest: Snapshot | None = None
         self._news: Final = asyncio.Event()
         self._next: int | None = None
+        self._tenure: Final = tenure
+        self._since: object = None
         self.published: Snapshot | None = None
         self.foreign = 0
         self.doing = "waiting for a snapshot"
@@ -147,9 +152,12 @@ class SnapshotPublisher:
 
     def _note(self, offset: int) -> None:
         """Offsets that are not ours were given to somebody else's; lower ones are those of a topic made anew."""
+        tenure = self._tenure()
+        if tenure is None or tenure is not self._since:
+            self._next, self._since = None, tenure
         if self._next is not None and offset > self._next:
             if not self.foreign:
                 logger.warning("somebody else writes to the topic %s, which is the issuer's", self._wanted.name)
             self.foreign += offset - self._next
-        if offset >= 0:  # -1: the broker knows that it has it, but no longer where.
+        if offset >= 0 and tenure is not None:  # -1: the broker knows that it has it, but no longer where.
             self._next = offset + 1

@@ -40,7 +40,10 @@ class Publishing:
     def __init__(self, settings: IssuerSettings, every: float = 3_600) -> None:
         self.settings = settings
         self.topic = snapshots_topic(settings).name
-        self.publisher = SnapshotPublisher(self.roots, settings, random=Random(1), every=every)
+        self.tenure: object = "first"
+        self.publisher = SnapshotPublisher(
+            self.roots, settings, random=Random(1), every=every, tenure=lambda: self.tenure
+        )
 
     async def roots(self) -> list[bytes]:
         return ROOTS
@@ -115,6 +118,21 @@ async def test_what_others_write_is_counted_and_buries_nothing_for_long(settings
         assert at_work.publisher.foreign == 7
         await at_work.publish(snapshot(b"third"))
         assert at_work.publisher.foreign == 7
+
+
+async def test_what_the_other_replica_wrote_while_it_had_the_lease_is_not_foreign(settings: IssuerSettings) -> None:
+    async with Publishing(settings) as here, Publishing(settings) as there:
+        await here.publish(snapshot(b"first"))
+        here.publisher.offer(None)
+        await there.publish(snapshot(b"second"))
+        here.tenure, there.tenure = "second", None
+        await here.publish(snapshot(b"third"))
+        there.tenure = "second"
+        await there.publish(snapshot(b"fourth"))
+        assert (here.publisher.foreign, there.publisher.foreign) == (0, 0)
+        await produce(settings.kafka, here.topic, b"garbage")
+        await there.publish(snapshot(b"fifth"))
+        assert there.publisher.foreign == 1, "within one possession of the lease it is still somebody else's"
 
 
 async def test_a_topic_that_was_deleted_is_made_and_filled_again(settings: IssuerSettings) -> None:

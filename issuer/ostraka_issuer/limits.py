@@ -69,12 +69,18 @@ ADDRESS_FAILURES_FREE: Final = 100
 ADDRESS_WAIT_MAX: Final = 60.0
 """Behind one address may be a whole office. A list of names tried from there gets on at one a minute."""
 
+PLACES_KEPT: Final = 8
+PLACES_KEPT_FOR: Final = 90 * 24 * 3_600.0
+PLACES_NOTED_EVERY: Final = 24 * 3_600.0
+"""Addresses from which an account logged in within 90 days, the newest eight: each has tries of its own, so there must
+not be many. That it was there again is noted once a day."""
+
 FAILURES_FORGOTTEN: Final = 24 * 3_600.0
 FAILURES_KEPT_FOR: Final = FAILURES_FORGOTTEN * ACCOUNT_FAILURES_MAX / ACCOUNT_FAILURES_FORGIVEN
 FAILURES_KEPT: Final = 100_000
 FAILURES_PRUNED_EVERY: Final = 256
-"""Each try adds two rows at most; every 256th takes away what is forgotten and the oldest beyond a hundred thousand, 512
-rows of either at most: some 15 MB are kept, for a hundred days."""
+"""Each try adds two rows at most; every 256th takes away what is forgotten and the oldest beyond a hundred thousand,
+512 rows of either at most: some 15 MB are kept, for a hundred days."""
 
 TRUSTED_PROXIES_MAX: Final = 32
 FORWARDED_MAX: Final = 32
@@ -351,6 +357,10 @@ FEED_TOPIC_PAUSE: Final = 0.05
 FEED_CHECK_HOLD: Final = 20.0
 """The first heartbeat over HTTP waits so long for the comparison with the topic, where a broker answers: an older copy
 of the database is to vouch for nothing. A third of what verifiers bear without news: no broker may keep it back."""
+
+FEED_LOOK_BACK: Final = 20.0
+"""Seconds between two looks at whether the topic still holds what was sent last; like the hold, a third of what verifiers
+bear without news."""
 
 FEED_CHECK_PAGE: Final = 500
 FEED_CHECK_SILENCE: Final = 5.0

@@ -13,11 +13,14 @@ from ostraka_issuer.accounts import failures as failures_module
 from ostraka_issuer.accounts.errors import TooManyFailures
 from ostraka_issuer.accounts.passwords import PROFILES, Passwords
 from ostraka_issuer.accounts.throttle import network_of
+from ostraka_issuer.accounts.users import UserChange
 from ostraka_issuer.errors import HashingBusy, LoginRefused, StoreUnavailable
-from ostraka_issuer.store.tables import LOGIN_FAILURES, USERS
+from ostraka_issuer.limits import PLACES_KEPT, PLACES_KEPT_FOR
+from ostraka_issuer.store.tables import LOGIN_FAILURES, LOGIN_PLACES, USERS
 from tests.issuer.world import PASSWORD, World
 
 WRONG = "wrong password"
+AT_HOME = "192.0.2.7"
 
 
 @pytest_asyncio.fixture
@@ -231,11 +234,86 @@ async def test_the_table_does_not_grow_without_bound(any_world: World, monkeypat
     assert {row["key"] for row in rows} & kept == {f"old {number:02}" for number in range(9)}, "the oldest go first"
 
 
+async def test_somebody_elses_guesses_do_not_slow_the_owner_down_at_home(any_world: World) -> None:
+    await any_world.sessions.login("alice", PASSWORD, address=AT_HOME)
+    for _ in range(3):
+        await fail(any_world, address="198.51.100.1", times=5)
+        assert await waits(any_world, address="198.51.100.1") is not None
+        await any_world.sessions.login("alice", PASSWORD, address=AT_HOME)
+        assert await waits(any_world, address="198.51.100.1") is not None, "a login at home forgives nobody else"
+        assert await waits(any_world) is not None
+        any_world.clock.advance(1_000_000)
+
+
+async def test_at_home_too_guesses_are_counted(any_world: World) -> None:
+    await any_world.sessions.login("alice", PASSWORD, address=AT_HOME)
+    await fail(any_world, address=AT_HOME, times=5)
+    assert await waits(any_world, address=AT_HOME) == 1
+    await any_world.sessions.login("alice", PASSWORD, address="192.0.2.8")
+    any_world.clock.advance(1)
+    await any_world.sessions.login("alice", PASSWORD, address=AT_HOME)
+    await fail(any_world, address=AT_HOME, times=5)
+
+
+async def test_one_account_at_home_says_nothing_for_another(any_world: World) -> None:
+    await any_world.add("bob")
+    await any_world.sessions.login("bob", PASSWORD, address=AT_HOME)
+    await fail(any_world, times=5)
+    assert await waits(any_world, address=AT_HOME) == 1
+
+
+async def test_an_account_has_few_places_and_loses_those_where_it_no_longer_is(
+    any_world: World,
+) -> None:
+    for number in range(PLACES_KEPT + 2):
+        await any_world.sessions.login("alice", PASSWORD, address=f"192.0.2.{number}")
+        any_world.clock.advance(1)
+    async with any_world.store.read() as tx:
+        assert len((await tx.execute(select(LOGIN_PLACES))).all()) == PLACES_KEPT
+    await fail(any_world, times=5)
+    for number in (0, 1):
+        assert await waits(any_world, address=f"192.0.2.{number}") == 1
+    await any_world.sessions.login("alice", PASSWORD, address="192.0.2.2")
+    any_world.clock.advance(PLACES_KEPT_FOR)
+    await fail(any_world, times=5)
+    assert await waits(any_world, address="192.0.2.2") is not None
+
+
+@pytest.mark.parametrize(
+    "change", [UserChange(password="another horse battery"), UserChange(disabled=False)], ids=["password", "enabled"]
+)
+async def test_a_new_password_or_an_account_enabled_again_makes_its_failures_forgotten(
+    any_world: World, change: UserChange
+) -> None:
+    user = await any_world.accounts.find("alice")
+    await any_world.sessions.login("alice", PASSWORD, address=AT_HOME)
+    for address in (None, AT_HOME):
+        await fail(any_world, address=address, times=5)
+    await any_world.accounts.change(user.id, UserChange(disabled=change.disabled is False))
+    await any_world.accounts.change(user.id, UserChange(grant=["stock:read"]))
+    for address in (None, AT_HOME):
+        assert await waits(any_world, address=address) == 1
+    await any_world.accounts.change(user.id, change)
+    await any_world.sequence()
+    for address in (None, AT_HOME):
+        await any_world.sessions.login("alice", change.password or PASSWORD, address=address)
+
+
+async def test_a_user_who_has_logged_in_somewhere_can_be_removed(any_world: World) -> None:
+    user = await any_world.accounts.find("alice")
+    await any_world.sessions.login("alice", PASSWORD, address=AT_HOME)
+    await any_world.accounts.delete(user.id)
+    async with any_world.store.read() as tx:
+        assert (await tx.execute(select(LOGIN_PLACES))).all() == []
+
+
 async def test_neither_names_nor_addresses_are_stored(any_world: World) -> None:
+    await any_world.sessions.login("alice", PASSWORD, address="192.0.2.77")
     await fail(any_world, "nobody", address="192.0.2.77")
     async with any_world.store.read() as tx:
         keys = (await tx.execute(select(LOGIN_FAILURES.c.key))).scalars().all()
-    assert len(keys) == 2
+        keys = [*keys, *(await tx.execute(select(LOGIN_PLACES.c.network))).scalars().all()]
+    assert len(keys) == 3
     assert not [key for key in keys if "nobody" in key or "192" in key]
 
 

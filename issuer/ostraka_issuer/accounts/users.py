@@ -11,7 +11,7 @@ from ostraka_issuer.ending import end_sessions
 from ostraka_issuer.errors import BadRequest, Conflict
 from ostraka_issuer.identifiers import RandomBytes, new_id
 from ostraka_issuer.store import Store, Transaction
-from ostraka_issuer.store.tables import ROLES, SESSIONS, USER_PERMISSIONS, USER_ROLES, USERS
+from ostraka_issuer.store.tables import LOGIN_PLACES, ROLES, SESSIONS, USER_PERMISSIONS, USER_ROLES, USERS
 
 from .actors import HOME, Actor
 from .ledger import Change, Ledger
@@ -29,8 +29,8 @@ class UserChange:
     Attributes:
         grant, withdraw: permissions granted directly; a pattern that is withdrawn takes all that it covers.
         assign, unassign: roles.
-        disabled: a disabled user cannot log in; all sessions end.
-        password: a new one; all sessions end.
+        disabled: a disabled user cannot log in; all sessions end. Once enabled again, failed logins are forgotten.
+        password: a new one; all sessions end, and failed logins are forgotten.
     """
 
     grant: Sequence[str] = ()
@@ -135,8 +135,8 @@ class Accounts:
             kept = set(before.permissions).difference(gone)
             await _grant(change.tx, user_id, [each for each in granted if each not in kept])
             await _assign(change.tx, user_id, [each for each in assigned if each not in before.roles])
-            await _set(change, user_id, what.disabled, hashed)
             takes_over = hashed is not None or (before.disabled and what.disabled is False)
+            await _set(change, user_id, what.disabled, hashed, forgiven=takes_over)
             user = await _checked(change, user_id, () if takes_over else before.effective)
             await insist_not_by_role(change.tx, user.roles, withdrawn, gone)
             await self._tell(change, before, user, cut_off=hashed is not None or (what.disabled or False))
@@ -153,7 +153,7 @@ class Accounts:
         async with self._ledger.change(by, reason) as change:
             user = await find_user(change.tx, user_id=user_id, for_update=True)
             await change.announce([subject_cut_off(change.cause, user_id)])
-            for table in (USER_PERMISSIONS, USER_ROLES, SESSIONS):
+            for table in (USER_PERMISSIONS, USER_ROLES, LOGIN_PLACES, SESSIONS):
                 gone = await change.tx.execute(delete(table).where(table.c.user_id == user_id))
                 change.sessions = gone.rowcount if table is SESSIONS else 0
             await change.tx.execute(delete(USERS).where(USERS.c.id == user_id))
@@ -195,12 +195,14 @@ async def _checked(change: Change, user_id: str, before: Iterable[str] = ()) -> 
     return user
 
 
-async def _set(change: Change, user_id: str, disabled: bool | None, hashed: str | None) -> None:
+async def _set(change: Change, user_id: str, disabled: bool | None, hashed: str | None, *, forgiven: bool) -> None:
     columns: dict[str, object] = {}
     if disabled is not None:
         columns["disabled"] = disabled
     if hashed is not None:
         columns |= {"password_hash": hashed, "password_changed_at": change.cause.at}
+    if forgiven:
+        columns["failures_reset"] = USERS.c.failures_reset + 1
     if columns:
         await change.tx.execute(update(USERS).where(USERS.c.id == user_id).values(columns))
 

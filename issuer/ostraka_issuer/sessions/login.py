@@ -110,7 +110,7 @@ class Logins:
             session_id = new_id(self._random_bytes)
             async with self._store.write() as tx:
                 draft = await self._open(tx, session_id, user, asked, audience)
-                await self._throttle.succeeded(tx, attempt)
+                await self._throttle.succeeded(tx, attempt, user.id)
         except (HashingBusy, StoreUnavailable):
             await self._throttle.abandoned(attempt)
             raise

@@ -33,6 +33,9 @@ USERS: Final = Table(
     Column("disabled", Boolean, nullable=False, default=False),
     Column("created_at", Double, nullable=False),
     Column("password_changed_at", Double),
+    Column(
+        "failures_reset", _BIG, nullable=False, server_default="0", comment="how often failed logins were forgotten"
+    ),
 )
 
 USER_PERMISSIONS: Final = Table(
@@ -103,6 +106,14 @@ LOGIN_FAILURES: Final = Table(
     Column("failures", _BIG, nullable=False),
     Column("failed_at", Double, nullable=False),
     Index("login_failures_failed_at", "failed_at"),
+)
+
+LOGIN_PLACES: Final = Table(
+    "login_places",
+    METADATA,
+    Column("user_id", Text, ForeignKey("users.id"), primary_key=True),
+    Column("network", Text, primary_key=True, comment="hash of an address from which the user logged in"),
+    Column("used_at", Double, nullable=False),
 )
 
 SESSIONS: Final = Table(

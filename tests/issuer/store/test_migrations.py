@@ -16,7 +16,7 @@ from ostraka_issuer.store import migrate
 from ostraka_issuer.store.opening import in_database
 from ostraka_issuer.store.tables import METADATA, SESSIONS
 
-STEPS = ["0001", "0002", "0003", "0004"]
+STEPS = ["0001", "0002", "0003", "0004", "0005"]
 
 
 @pytest.fixture

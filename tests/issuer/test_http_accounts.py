@@ -1,5 +1,6 @@
 """The doors of ``/admin`` for users, roles, clients, sessions and the audit trail."""
 
+import json
 from typing import Any
 
 import httpx
@@ -42,7 +43,7 @@ class Office:
 
     def __init__(self, desk: Desk, bearer: dict[str, str]) -> None:
         self.desk = desk
-        self._bearer = bearer
+        self.bearer = bearer
 
     async def __call__(self, method: str, path: str, status: int = 200, **more: Any) -> dict[str, Any]:
         answer = await self.ask(method, path, **more)
@@ -51,7 +52,7 @@ class Office:
         return body
 
     async def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
-        return await self.desk.client.request(method, f"/admin/{path}", headers=self._bearer, **more)
+        return await self.desk.client.request(method, f"/admin/{path}", headers=self.bearer, **more)
 
     async def applied(self, method: str, path: str, **more: Any) -> dict[str, Any]:
         """A change that narrows, and that the verifier has applied."""
@@ -306,6 +307,46 @@ async def test_what_cannot_be_made(office: Office, path: str, body: dict[str, An
     assert_problem(answer, status, code)
     assert "s3cret" not in answer.text.replace("there is no role s3cret", "")
     assert await office("GET", path) == before
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "users", {"username": "erin", "password": PASSWORD}),
+        ("PATCH", "users/{alice}", {"disabled": True}),
+        ("POST", "roles", {"name": "reader"}),
+        ("PATCH", "roles/clerk", {"description": "reads"}),
+        ("POST", "clients", {"id": "shop"}),
+        ("PATCH", "clients/ostraka-cli", {"name": "another"}),
+        ("POST", "clients/ostraka-cli/secret", {}),
+        ("POST", "revocations", {"kind": "all"}),
+        ("POST", "revocations", {"kind": "subject", "username": "alice"}),
+        ("POST", "revocations", {"kind": "token", "jti": "j" * 16}),
+        ("POST", "revocations", {"kind": "session", "session_id": "s"}),
+        ("POST", "revocations", {"kind": "client", "client_id": "ostraka-cli"}),
+        ("POST", "revocations", {"kind": "permission", "permission": "orders:read"}),
+        ("POST", "keys/rotate", {}),
+        ("POST", "keys/k/compromise", {}),
+        ("POST", "/login", {"username": "alice", "password": PASSWORD}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("member", ["disable", "größe"], ids=ascii)
+async def test_a_member_that_is_not_known_is_named_and_refused(
+    office: Office, method: str, path: str, body: dict[str, Any], member: str
+) -> None:
+    """It may be a misspelt one: a 200 that narrows nothing would be believed."""
+    await office("POST", "roles", 201, json={"name": "clerk"})
+    alice = await of_user(office, "alice")
+    content = json.dumps({**body, member: ["s3cret"]})
+    url = path if path.startswith("/") else "/admin/" + path.format(alice=alice["id"])
+    answer = await office.desk.client.request(
+        method, url, content=content, headers={**office.bearer, "content-type": "application/json"}
+    )
+    assert_problem(answer, 422, "invalid_request")
+    assert f"{member}: is not known" in answer.json()["detail"]
+    assert "s3cret" not in answer.text
+    assert await of_user(office, "alice") == alice
 
 
 async def test_what_cannot_be_changed_changes_nothing(office: Office) -> None:

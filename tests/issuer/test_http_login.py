@@ -84,6 +84,21 @@ async def test_a_malformed_request_is_refused_without_being_repeated(desk: Desk,
     assert "12345678901" not in answer.text
 
 
+@pytest.mark.parametrize(
+    ("content", "detail"),
+    [
+        (b'{"username":"alice",\n "password":s3cret}', "the body: not JSON in UTF-8: line 2, column 13"),
+        (b'{"username":"alice","username":"alice"}', "the body: a JSON object has the same name twice"),
+        (b"[]", "the body: not a JSON object"),
+    ],
+    ids=["spelling", "twice", "list"],
+)
+async def test_a_body_that_cannot_be_read_is_refused_with_the_place(desk: Desk, content: bytes, detail: str) -> None:
+    answer = await desk.client.post("/login", content=content, headers={"content-type": "application/json"})
+    assert_problem(answer, 400, "bad_request")
+    assert answer.json()["detail"] == detail
+
+
 async def test_too_large_a_body_is_refused(desk: Desk) -> None:
     async def stream() -> Any:
         for _ in range(40):

@@ -1,4 +1,4 @@
-"""What requests and answers look like. Members that are not known are ignored."""
+"""What requests and answers look like. A request with a member that is not known is refused: it may be misspelt."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -13,7 +13,7 @@ from ostraka_schemas.permissions import Permission
 class Body(BaseModel):
     """Base of request bodies."""
 
-    model_config: ClassVar[ConfigDict] = ConfigDict(strict=True, frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Login(Body):

@@ -18,7 +18,11 @@ _log = logging.getLogger("ostraka.http")
 
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:ostraka:problem:"
-_TEXTS: Final = {"union_tag_invalid": "not one of the known kinds", "union_tag_not_found": "is missing"}
+_TEXTS: Final = {
+    "extra_forbidden": "is not known",
+    "union_tag_invalid": "not one of the known kinds",
+    "union_tag_not_found": "is missing",
+}
 
 
 class Problem(BaseModel):
@@ -81,7 +85,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http_error(_request: Request, error: HTTPException) -> Response:
         phrase = HTTPStatus(error.status_code).phrase
-        return problem(error.status_code, phrase.lower().replace(" ", "_"), phrase, headers=error.headers)
+        return problem(error.status_code, phrase.lower().replace(" ", "_"), str(error.detail), headers=error.headers)
 
     @app.exception_handler(Exception)
     async def unexpected(_request: Request, _error: Exception) -> Response:

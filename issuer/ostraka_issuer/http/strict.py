@@ -1,6 +1,7 @@
 """JSON bodies read as strictly as tokens are: one object in UTF-8, no name twice. The usual reader takes UTF-16 too."""
 
 from collections.abc import Callable, Coroutine
+from json import JSONDecodeError
 from typing import Any, Final
 
 from fastapi import Request
@@ -23,11 +24,17 @@ class _StrictRequest(Request):
         try:
             return strict_json.loads_object(body)
         except MalformedError as error:
-            raise HTTPException(400) from error
+            raise HTTPException(400, f"the body: {error}{_place(error.__cause__)}") from error
+
+
+def _place(cause: BaseException | None) -> str:
+    if not isinstance(cause, JSONDecodeError):
+        return ""
+    return f": line {cause.lineno}, column {cause.colno}"
 
 
 class StrictRoute(APIRoute):
-    """A route whose JSON body is one object in UTF-8 without repeated names; anything else is 400."""
+    """A route whose JSON body is one object in UTF-8 without repeated names; anything else is 400, which says where."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler, behind the strict reader."""

@@ -1,12 +1,14 @@
 import asyncio
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
+from ostraka_issuer.accounts.errors import TooManyFailures
 from ostraka_issuer.accounts.offline import open_accounts
-from ostraka_issuer.errors import BadRequest, Conflict, HomeError, NotFound
+from ostraka_issuer.accounts.people import list_users
+from ostraka_issuer.errors import BadRequest, Conflict, HomeError, LoginRefused, NotFound
 from ostraka_issuer.store.tables import USERS
-from tests.issuer.world import PASSWORD, World, new_settings
+from tests.issuer.world import PASSWORD, World, claims_of, new_settings
 
 
 async def test_a_user_is_found_as_it_was_made(world: World) -> None:
@@ -29,6 +31,48 @@ async def test_a_name_is_taken_once(world: World) -> None:
     done = await asyncio.gather(*(world.add("alice") for _ in range(5)), return_exceptions=True)
     assert sum(isinstance(result, Conflict) for result in done) == 4
     assert len(await world.accounts.users(limit=10)) == 1
+
+
+COMPOSED, TAKEN_APART = "jos\u00e9", "jose\u0301"
+
+
+async def test_a_name_is_one_name_however_it_is_composed(world: World) -> None:
+    made = await world.add(TAKEN_APART)
+    assert made.username == COMPOSED
+    for name in (COMPOSED, TAKEN_APART):
+        assert await world.accounts.find(name) == made
+        await world.sessions.login(name, PASSWORD)
+        with pytest.raises(Conflict):
+            await world.add(name)
+        async with world.store.read() as tx:
+            assert await list_users(tx, limit=1, username=name) == [made]
+    for name in (COMPOSED, TAKEN_APART) * 3:
+        with pytest.raises((LoginRefused, TooManyFailures)):
+            await world.sessions.login(name, "wrong password", address="192.0.2.1")
+    with pytest.raises(TooManyFailures):
+        await world.sessions.login(TAKEN_APART, PASSWORD)
+
+
+@pytest.mark.parametrize("kept", [COMPOSED, TAKEN_APART], ids=["composed", "taken-apart"])
+async def test_a_name_that_was_kept_as_it_came_is_found(world: World, kept: str) -> None:
+    made = await world.add("somebody")
+    async with world.store.write() as tx:
+        await tx.execute(update(USERS).values(username=kept))
+    for name in (COMPOSED, TAKEN_APART):
+        assert (await world.accounts.find(name)).id == made.id
+        await world.sessions.login(name, PASSWORD)
+        with pytest.raises(Conflict):
+            await world.add(name)
+
+
+async def test_of_two_that_were_kept_apart_each_is_found_by_its_own_spelling(world: World) -> None:
+    users = {name: await world.add(other) for name, other in ((COMPOSED, "one"), (TAKEN_APART, "two"))}
+    async with world.store.write() as tx:
+        for name, user in users.items():
+            await tx.execute(update(USERS).where(USERS.c.id == user.id).values(username=name))
+    for name, user in users.items():
+        assert (await world.accounts.find(name)).id == user.id
+        assert claims_of((await world.sessions.login(name, PASSWORD)).access_token)["sub"] == user.id
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a\n", "a\x00", "x" * 256, "\ud800", "\u202eadmin"])

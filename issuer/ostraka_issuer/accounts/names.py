@@ -1,6 +1,7 @@
 """What can be a name, a permission or a reason. What the database could not even be asked for is refused here."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from typing import Final
 
@@ -20,6 +21,16 @@ def check_username(username: str) -> None:
     """
     if not 1 <= len(username) <= USERNAME_MAX_CHARS or not username.isprintable() or " " in username:
         raise BadRequest(f"a user name has 1 to {USERNAME_MAX_CHARS} printable characters and no space")
+
+
+def composed(username: str) -> str:
+    """A user name as it is kept: one name, however the keyboard composes it (Unicode NFC; RFC 8265 §3.3)."""
+    return unicodedata.normalize("NFC", username)
+
+
+def spellings(username: str) -> tuple[str, ...]:
+    """How a user name may be kept, first as it was given: older ones are kept as they came, composed or not."""
+    return tuple(dict.fromkeys((username, composed(username), unicodedata.normalize("NFD", username))))
 
 
 def check_id(text: str, what: str) -> None:

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Row, select
+from sqlalchemy import Column, Row, Select, case, select
 
 from ostraka_issuer.errors import NotFound
 from ostraka_issuer.store import Transaction
 from ostraka_issuer.store.tables import USER_PERMISSIONS, USER_ROLES, USERS
 
 from .holders import holdings_of
-from .names import is_text
+from .names import is_text, spellings
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,13 @@ class User:
     password_changed_at: float | None = None
 
 
+def by_name(query: "Select[Any]", username: str) -> "Select[Any]":
+    """``query``, a SELECT from the users, for the one user of that name; rather as it was given than composed anew."""
+    names = spellings(username)
+    rank = case({name: number for number, name in enumerate(names)}, value=USERS.c.username)
+    return query.where(USERS.c.username.in_(names)).order_by(rank).limit(1)
+
+
 async def find_user(
     tx: Transaction, *, username: str | None = None, user_id: str | None = None, for_update: bool = False
 ) -> User:
@@ -50,7 +57,7 @@ async def find_user(
     named = user_id if username is None else username
     if named is None or not is_text(named):
         raise NotFound("there is no such user")
-    query = select(USERS).where(USERS.c.id == user_id if username is None else USERS.c.username == username)
+    query = select(USERS).where(USERS.c.id == user_id) if username is None else by_name(select(USERS), username)
     row = (await tx.execute(query.with_for_update() if for_update else query)).first()
     if row is None:
         raise NotFound("there is no such user")
@@ -67,15 +74,16 @@ async def list_users(
         username: only the user of that name.
         role: only those with that role.
     """
-    query = select(USERS).order_by(USERS.c.username).limit(limit)
+    query = select(USERS)
     if after is not None:
         query = query.where(USERS.c.username > after)
     if username is not None:
-        query = query.where(USERS.c.username == username)
+        query = by_name(query, username)
     if role is not None:
         query = query.where(USERS.c.id.in_(select(USER_ROLES.c.user_id).where(USER_ROLES.c.role == role)))
     if not all(is_text(text) for text in _given(after, username, role)):
         return []
+    query = query.limit(limit) if username is not None else query.order_by(USERS.c.username).limit(limit)
     return await _users(tx, (await tx.execute(query)).all())
 
 

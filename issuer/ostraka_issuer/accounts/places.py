@@ -10,6 +10,7 @@ from ostraka_issuer.store.tables import LOGIN_PLACES, USERS
 from ostraka_issuer.store.upsert import insert_into
 
 from .names import is_text
+from .people import by_name
 
 _T = LOGIN_PLACES.c
 
@@ -34,7 +35,7 @@ async def look_up(tx: Transaction, username: str, network: str, now: float) -> S
         return Seen()  # nobody is called that, and the database could not even be asked
     joined = USERS.outerjoin(LOGIN_PLACES, (_T.user_id == USERS.c.id) & (_T.network == network))
     query = select(USERS.c.id, USERS.c.failures_reset, _T.used_at).select_from(joined)
-    row = (await tx.execute(query.where(USERS.c.username == username))).first()
+    row = (await tx.execute(by_name(query, username))).first()
     if row is None:
         return Seen()
     known = row.used_at is not None and abs(now - row.used_at) < PLACES_KEPT_FOR

@@ -24,6 +24,7 @@ from ostraka_issuer.store import Store
 from ostraka_issuer.store.tables import USERS
 from ostraka_schemas import base64url
 
+from .names import composed
 from .passwords import Passwords
 
 _PURPOSE: Final = "ostraka strangers 1"
@@ -68,7 +69,7 @@ class Strangers:
         await self._refresh()
         if not self._hashes:
             return None
-        name = username.encode("utf-8", "surrogatepass")
+        name = composed(username).encode("utf-8", "surrogatepass")
         chosen = int.from_bytes(hmac.digest(self._secret, name, "sha256")[:8]) * self._sums[-1] // _STEPS
         return self._hashes[bisect.bisect(self._sums, chosen)]
 

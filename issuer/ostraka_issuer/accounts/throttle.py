@@ -19,6 +19,7 @@ from ostraka_schemas import base64url
 from .backoff import ACCOUNT, ADDRESS
 from .errors import TooManyFailures
 from .failures import Pruning, Track, claim, forget, give_back, look, wait_of
+from .names import composed
 from .places import Seen, look_up, remember
 
 _PURPOSE = "ostraka login failures 1"
@@ -98,7 +99,7 @@ class Throttle:
 
     def _tracks(self, username: str, network: str | None, seen: Seen) -> tuple[Track, ...]:
         if seen.used_at is None:
-            account = Track(self._key("account", f"{username}\x00{seen.resets}"), ACCOUNT)
+            account = Track(self._key("account", f"{composed(username)}\x00{seen.resets}"), ACCOUNT)
         else:
             account = Track(self._key("place", f"{seen.user_id}\x00{seen.resets}\x00{network}"), ACCOUNT)
         return (account,) if network is None else (account, Track(network, ADDRESS))

@@ -15,10 +15,10 @@ from ostraka_issuer.store.tables import LOGIN_PLACES, ROLES, SESSIONS, USER_PERM
 
 from .actors import HOME, Actor
 from .ledger import Change, Ledger
-from .names import check_permissions, check_roles, check_username, check_weight
+from .names import check_permissions, check_roles, check_username, check_weight, composed
 from .narrowing import permissions_left, subject_cut_off
 from .passwords import Passwords
-from .people import User, find_user, list_users
+from .people import User, by_name, find_user, list_users
 from .taking import given_and_taken, insist_not_by_role, taken
 
 
@@ -70,7 +70,7 @@ class Accounts:
         *,
         by: Actor = HOME,
     ) -> User:
-        """Make a user.
+        """Make a user; the name is kept composed (see ``names.composed``).
 
         Raises:
             BadRequest: the name, the password, a permission or a role breaks a rule, or there is no such role.
@@ -78,12 +78,13 @@ class Accounts:
             Forbidden: the actor does not have what the user would get.
             HashingBusy, StoreUnavailable
         """
+        username = composed(username)
         check_username(username)
         granted, held = check_permissions(permissions), check_roles(roles)
         hashed = await self._passwords.hash(password)
         async with self._ledger.change(by) as change:
             tx, user_id = change.tx, new_id(self._ledger.random_bytes)
-            if (await tx.execute(select(USERS.c.id).where(USERS.c.username == username))).first() is not None:
+            if (await tx.execute(by_name(select(USERS.c.id), username))).first() is not None:
                 raise Conflict("a user of that name exists already")
             await tx.execute(
                 insert(USERS).values(

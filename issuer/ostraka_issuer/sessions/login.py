@@ -17,6 +17,7 @@ from ostraka_consumers.clock import Clock, SystemClock
 from ostraka_issuer.accounts.clients import Client, find_client
 from ostraka_issuer.accounts.holdings import permissions_of
 from ostraka_issuer.accounts.passwords import Passwords
+from ostraka_issuer.accounts.people import by_name
 from ostraka_issuer.accounts.strangers import Strangers
 from ostraka_issuer.accounts.throttle import Throttle
 from ostraka_issuer.errors import BadRequest, HashingBusy, LoginRefused, NotFound, StoreUnavailable
@@ -152,7 +153,7 @@ class Logins:
         if not username.isprintable():
             return None  # nobody is called that, and the database could not even be asked
         async with self._store.read() as tx:
-            return (await tx.execute(select(USERS).where(USERS.c.username == username))).first()
+            return (await tx.execute(by_name(select(USERS), username))).first()
 
     async def _renew_hash(self, user: "Row[Any]", password: str) -> None:
         """Hash the password anew if the parameters are others by now (OWASP Password Storage Cheat Sheet)."""

@@ -153,7 +153,8 @@ class Logins:
         if not username.isprintable():
             return None  # nobody is called that, and the database could not even be asked
         async with self._store.read() as tx:
-            return (await tx.execute(by_name(select(USERS), username))).first()
+            row: Row[Any] | None = (await tx.execute(by_name(select(USERS), username))).first()
+            return row
 
     async def _renew_hash(self, user: "Row[Any]", password: str) -> None:
         """Hash the password anew if the parameters are others by now (OWASP Password Storage Cheat Sheet)."""

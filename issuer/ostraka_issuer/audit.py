@@ -50,6 +50,12 @@ async def record(
     await tx.execute(insert(AUDIT).values(at=at, actor=actor, action=action, target=target, details=told, txn=txn))
 
 
+async def is_spent(tx: Transaction, holder_id: str) -> bool:
+    """Whether a user or a client of that id was deleted: the trail, and older tokens, still mean that one by it."""
+    query = select(AUDIT.c.id).where(AUDIT.c.target == holder_id, AUDIT.c.action.in_(("user.delete", "client.delete")))
+    return (await tx.execute(query.limit(1))).first() is not None
+
+
 async def entries(
     tx: Transaction,
     *,

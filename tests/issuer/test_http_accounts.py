@@ -5,11 +5,13 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import insert
 
 from ostraka_consumers.errors import Revoked
 from ostraka_issuer.accounts.client_secret import secret_fits
 from ostraka_issuer.accounts.clients import find_client
 from ostraka_issuer.limits import PAGE_MAX
+from ostraka_issuer.store.tables import USERS
 from tests.issuer.front import Desk
 from tests.issuer.test_client_credentials import KEYS, PRIVATE, jwks
 from tests.issuer.test_http_login import assert_problem
@@ -196,6 +198,24 @@ async def test_a_client_is_never_called_like_a_user(office: Office) -> None:
     if alice["id"][0] in "-_":  # no client's id begins so anyway
         return
     assert_problem(await office.ask("POST", "clients", json={"id": alice["id"]}), 409, "conflict")
+
+
+async def test_an_id_is_given_once(office: Office) -> None:
+    """Tokens that carry it, and the audit trail, mean whoever had it."""
+    confidential = {"auth_method": "client_secret_basic", "grant_types": ["client_credentials"]}
+    # Not made at the door: no client's id begins with a sign that such an id may begin with.
+    async with office.desk.issuer.store.write() as tx:
+        await tx.execute(insert(USERS).values(id="u1", username="erin", password_hash="x", disabled=True, created_at=1))
+    await office("POST", "clients", 201, json={"id": "mill", **confidential})
+    for path in ("users/u1", "clients/mill"):
+        await office("DELETE", path)
+        again = {"id": path.partition("/")[2], **confidential}
+        assert_problem(await office.ask("POST", "clients", json=again), 409, "conflict")
+    assert [client["id"] for client in (await office("GET", "clients"))["clients"]] == ["ostraka-cli"]
+
+
+async def test_no_client_is_called_like_work_on_the_home(office: Office) -> None:
+    assert_problem(await office.ask("POST", "clients", json={"id": "home"}), 400, "bad_request")
 
 
 async def test_sessions_are_listed_and_ended(office: Office) -> None:

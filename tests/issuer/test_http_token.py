@@ -2,11 +2,14 @@ import asyncio
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from ostraka_issuer.errors import StoreUnavailable
 from ostraka_issuer.oauth.server import AuthorizationServer
 from ostraka_issuer.store import Store
+from ostraka_issuer.store.tables import SESSIONS
 from tests.issuer.front import Desk
+from tests.issuer.world import claims_of
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -33,6 +36,28 @@ async def test_a_refresh_gives_the_next_pair(desk: Desk) -> None:
     assert body["session_id"] == first["session_id"]
     assert body["refresh_token"] != first["refresh_token"]
     assert desk.issuer.verifier.verify(body["access_token"]).allows("orders:create")
+
+
+async def test_a_refresh_for_less(desk: Desk) -> None:
+    """RFC 6749 §6: the token may do less; what the next may do is not less for that."""
+    first = await desk.login("alice")
+    answer = await desk.refresh(first["refresh_token"], scope="orders:read")
+    assert (answer.status_code, answer.json()["scope"]) == (200, "orders:read")
+    assert claims_of(answer.json()["access_token"])["permissions"] == ["orders:read"]
+    more = (await desk.refresh(answer.json()["refresh_token"])).json()
+    assert claims_of(more["access_token"])["permissions"] == ["orders:create", "orders:read"]
+    assert "scope" not in more
+
+
+@pytest.mark.parametrize("scope", ["zzz:a", "orders:read zzz:a", "orders:*", "nonsense"])
+async def test_a_refresh_for_what_was_not_granted(desk: Desk, scope: str) -> None:
+    first = await desk.login("alice")
+    assert_error(await desk.refresh(first["refresh_token"], scope=scope), 400, "invalid_scope")
+    async with desk.issuer.store.read() as tx:
+        session = select(SESSIONS.c.generation).where(SESSIONS.c.id == first["session_id"])
+        assert (await tx.execute(session)).scalar_one() == 1, "nothing is used up"
+    again = await desk.refresh(first["refresh_token"])
+    assert claims_of(again.json()["access_token"])["permissions"] == ["orders:create", "orders:read"]
 
 
 async def test_a_hundred_at_once(desk: Desk) -> None:
@@ -80,7 +105,8 @@ async def test_another_client(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("content", "error"),
     [
-        (b"", "unsupported_grant_type"),
+        (b"", "invalid_request"),
+        (b"grant_type=&refresh_token=s3cret", "invalid_request"),
         (b"grant_type=password&username=a&password=s3cret", "unsupported_grant_type"),
         (b"grant_type=refresh_token", "invalid_request"),
         (b"grant_type=refresh_token&refresh_token=", "invalid_request"),

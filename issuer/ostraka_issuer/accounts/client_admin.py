@@ -7,8 +7,9 @@ from dataclasses import replace
 from sqlalchemy import delete, insert, select, update
 
 from ostraka_consumers.clock import Clock
+from ostraka_issuer import audit
 from ostraka_issuer.ending import end_sessions
-from ostraka_issuer.errors import Conflict
+from ostraka_issuer.errors import BadRequest, Conflict
 from ostraka_issuer.identifiers import RandomBytes
 from ostraka_issuer.store import Store, Transaction
 from ostraka_issuer.store.tables import CLIENT_PERMISSIONS, CLIENTS, SESSIONS, USERS
@@ -46,7 +47,7 @@ class Clients:
 
         Raises:
             BadRequest: something of it breaks a rule.
-            Conflict: the id is taken, by a client or, as ``sub``, by a user (RFC 9068 §5).
+            Conflict: the id is taken, by a client or, as ``sub``, by a user (RFC 9068 §5), or was before.
             Forbidden: the actor does not have a permission of it.
             StoreUnavailable
         """
@@ -55,10 +56,10 @@ class Clients:
         secret = new_secret(self._ledger.random_bytes) if new.auth_method == "client_secret_basic" else None
         client = _made(new, secret, self._ledger.now())
         check_client(client)
+        if client.id == HOME.id:
+            raise BadRequest(f"{HOME.id} means whoever works on the home itself, in the audit trail")
         async with self._ledger.change(by) as change:
-            for table in (CLIENTS, USERS):
-                if (await change.tx.execute(select(table.c.id).where(table.c.id == client.id))).first() is not None:
-                    raise Conflict("the id is taken")
+            await _insist_never_used(change.tx, client.id)
             await insert_client(change.tx, client)
             await _grant(change.tx, client.id, granted)
             await change.record("client.add", client.id, _told(client, permissions=granted))
@@ -129,6 +130,14 @@ class Clients:
             await change.tx.execute(delete(CLIENTS).where(CLIENTS.c.id == client_id))
             await change.record("client.delete", client_id, {"name": client.name})
         return change
+
+
+async def _insist_never_used(tx: Transaction, client_id: str) -> None:
+    for table in (CLIENTS, USERS):
+        if (await tx.execute(select(table.c.id).where(table.c.id == client_id))).first() is not None:
+            raise Conflict("the id is taken")
+    if await audit.is_spent(tx, client_id):
+        raise Conflict("the id was a user's or another client's before; an id is given once")
 
 
 def _made(new: NewClient, secret: str | None, now: float) -> Client:

@@ -72,6 +72,6 @@ def _meet(first: str, second: str) -> str:
     return ":".join(theirs if mine == ANY else mine for mine, theirs in pairs)
 
 
-def scope_of(permissions: Iterable[str]) -> str:
-    """Permissions as the member ``scope`` (RFC 6749 §3.3)."""
-    return " ".join(permissions)
+def scope_of(permissions: Iterable[str]) -> str | None:
+    """Permissions as the member ``scope``; ``None`` if there are none: a scope is one at least (RFC 6749 §3.3)."""
+    return " ".join(permissions) or None

@@ -120,7 +120,9 @@ def _about(judged: Judged, username: str | None) -> dict[str, Any]:
     claims, permissions = judged.claims, judged.grant.permissions
     members = claims.model_dump(mode="json", exclude_none=True)
     members.pop("fv", None)
-    members.update(active=True, token_type="Bearer", scope=scope_of(permissions), permissions=list(permissions))  # noqa: S106
+    members.update(active=True, token_type="Bearer", permissions=list(permissions))  # noqa: S106
+    if permissions:
+        members["scope"] = scope_of(permissions)
     if username is not None:
         members["username"] = username
     return members

@@ -83,7 +83,7 @@ class AuthorizationServer:
             IssuerError: one of the errors of ``oauth.errors``, or what the grant says.
             VerificationError: nobody can tell now whether a token is good.
         """
-        grant = self._grants.get(form.get("grant_type") or "")
+        grant = self._grants.get(form.require("grant_type"))
         if grant is None:
             raise UnsupportedGrantType(_GRANTS_TEXT)
         return await grant(form, authorization)

@@ -10,7 +10,8 @@ A family found out is ended in a transaction of its own, because the feed is tol
 """
 
 import secrets
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sqlalchemy import bindparam, select, update
@@ -19,16 +20,17 @@ from ostraka_consumers.clock import Clock, SystemClock
 from ostraka_issuer.errors import GrantRefused
 from ostraka_issuer.identifiers import RandomBytes, new_id
 from ostraka_issuer.limits import REFRESH_LOOKS
-from ostraka_issuer.oauth.errors import InvalidClient, UnauthorizedClient
+from ostraka_issuer.oauth.errors import InvalidClient, InvalidScope, UnauthorizedClient
 from ostraka_issuer.revocation import revoke_session
 from ostraka_issuer.store import Store
 from ostraka_issuer.store.tables import SESSIONS
+from ostraka_schemas.permissions import covered_by_any
 
 from .family import Standing, look
 from .issued import Issued, Issuing
 from .refresh_token import Presented, RefreshTokens
 from .rotation import Family, Verdict, judge
-from .tokens import Minter
+from .tokens import Content, Minter
 
 _ENDED = "the session has ended"
 _AS_IT_WAS: Final = (
@@ -78,26 +80,30 @@ class Refreshing:
         self._clock = clock or SystemClock()
         self._random_bytes = random_bytes
 
-    async def refresh(self, refresh_token: str, caller: Caller | None = None) -> Issued:
+    async def refresh(
+        self, refresh_token: str, caller: Caller | None = None, asked: Sequence[str] | None = None
+    ) -> Issued:
         """Exchange a refresh token for new tokens.
 
         Args:
             caller: who asks; a client that has a secret or a key must have used it (RFC 6749 §6).
+            asked: permissions that the access token is to carry, if not all; the next refresh may ask for others.
 
         Raises:
             GrantRefused: not ours, ended, expired, of another client, or used before.
+            InvalidScope: something that is asked for was not granted (RFC 6749 §6). The refresh token is not used up.
             InvalidClient: the client did not authenticate itself, and must.
             UnauthorizedClient: the client may not refresh.
             SigningUnavailable, StoreUnavailable, KeyStoreError
         """
         presented = self._tokens.read(refresh_token)
         for _ in range(REFRESH_LOOKS):
-            issued = await self._try(presented, caller)
+            issued = await self._try(presented, caller, asked)
             if issued is not None:
                 return issued
         raise GrantRefused("the refresh token was used at the same moment; try again")
 
-    async def _try(self, presented: Presented, caller: Caller | None) -> Issued | None:
+    async def _try(self, presented: Presented, caller: Caller | None, asked: Sequence[str] | None) -> Issued | None:
         """``None`` if somebody was faster."""
         standing = await look(self._store, presented.session_id)
         if standing is None:
@@ -111,7 +117,8 @@ class Refreshing:
         if verdict is Verdict.REUSED:
             await self._end_family(presented)
             raise GrantRefused("the refresh token was used before; the session has ended")
-        draft = self._minter.draft_at_once(standing.position, standing.keys, standing.content)
+        content = _narrowed(standing.content, asked)
+        draft = self._minter.draft_at_once(standing.position, standing.keys, content)
         if verdict is Verdict.ROTATE and not await self._store.apply(_RAISE, _values(presented, standing.family, now)):
             return None
         return await self._issuing.issue(draft, presented.session_id, presented.generation + 1)
@@ -146,6 +153,14 @@ def _insist(standing: Standing, caller: Caller | None) -> None:
         raise InvalidClient("the client has to authenticate itself")
     if "refresh_token" not in standing.grant_types:
         raise UnauthorizedClient("the client may not refresh")
+
+
+def _narrowed(content: Content, asked: Sequence[str] | None) -> Content:
+    if asked is None:
+        return content
+    if not all(covered_by_any(content.permissions, each) for each in asked):
+        raise InvalidScope("something of what is asked for was not granted")
+    return replace(content, permissions=tuple(asked))
 
 
 def _values(presented: Presented, family: Family, now: float) -> dict[str, object]:

@@ -73,7 +73,14 @@ class Sessions:
         asked = Asked(client_id or self._client_id, proven=proven, audience=wanted, address=address)
         return await self._logins.login(username, password, asked)
 
-    async def refresh(self, refresh_token: str, *, client_id: str | None = None, proven: bool = False) -> Issued:
+    async def refresh(
+        self,
+        refresh_token: str,
+        *,
+        client_id: str | None = None,
+        proven: bool = False,
+        asked: Sequence[str] | None = None,
+    ) -> Issued:
         """Exchange a refresh token for new tokens, as ``Refreshing.refresh`` does."""
         caller = None if client_id is None else Caller(client_id, proven=proven)
-        return await self._refreshing.refresh(refresh_token, caller)
+        return await self._refreshing.refresh(refresh_token, caller, asked)

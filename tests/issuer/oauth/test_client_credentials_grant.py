@@ -45,6 +45,13 @@ async def test_it_may_ask_for_less(shop: Shop, asked: dict[str, str], got: list[
     assert (claims["aud"], claims["permissions"], body["scope"]) == ("orders", got, " ".join(got))
 
 
+async def test_a_scope_of_nothing_is_left_out(shop: Shop) -> None:
+    """RFC 6749 §3.3: a scope has one token at least."""
+    await shop.add("idle", "client_secret_basic", permissions=())
+    body = (await shop.own(shop.basic("idle"))).json()
+    assert (claims_of(body["access_token"])["permissions"], "scope" in body) == ([], False)
+
+
 @pytest.mark.parametrize(
     ("asked", "error"),
     [

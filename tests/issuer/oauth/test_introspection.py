@@ -43,6 +43,9 @@ async def test_only_what_is_left_of_the_permissions_is_said(shop: Shop) -> None:
     await shop.applied(await shop.desk.issuer.revocations.permission("orders:create"))
     said = (await ask(shop, login["access_token"])).json()
     assert (said["active"], said["permissions"], said["scope"]) == (True, ["orders:read"], "orders:read")
+    await shop.applied(await shop.desk.issuer.revocations.permission("orders:*"))
+    nothing = (await ask(shop, login["access_token"])).json()
+    assert (nothing["active"], nothing["permissions"], "scope" in nothing) == (True, [], False)
 
 
 async def test_an_exchanged_token_says_who_acts_and_what_it_is_bound_to(shop: Shop) -> None:

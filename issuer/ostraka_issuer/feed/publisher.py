@@ -6,11 +6,13 @@ the producer is thrown away (an idempotent one of this library does not recover 
 broker that has moved) and, after a pause with full jitter, a new session looks where the topic stands. Nothing is lost,
 because what is not acknowledged is still in the database; what is sent twice is the same bytes, which verifiers ignore.
 
-A topic that was emptied or made anew shows in an acknowledged offset that is not higher than the one before, or at the
-beginning of a session. Then everything that is missing is sent again, from the first record if need be.
+A topic that was emptied or made anew shows in an acknowledged offset that is not higher than the one before, at the
+beginning of a session, or in a look now and then at what was sent last. Then everything that is missing is sent again,
+from the first record if need be.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from random import Random
@@ -31,7 +33,7 @@ from ostraka_schemas.records import Position
 from ..errors import FeedAheadError, FeedError, LeaseLost, TopicMismatch
 from ..failpoints import hit
 from ..happenings import NOBODY, Happenings
-from ..limits import FEED_PROMPT, KAFKA_REQUEST, KAFKA_STOP
+from ..limits import FEED_LOOK_BACK, FEED_PROMPT, KAFKA_REQUEST, KAFKA_STOP
 from ..settings import IssuerSettings
 from .delivery import Deliveries, TopicLost
 from .follower import Followers
@@ -40,7 +42,7 @@ from .log import FeedLog, StoredRecord
 from .marks import Marks
 from .patience import new_backoff
 from .roots import Voices
-from .selfcheck import Findings, Landmark, find_again, read_topic
+from .selfcheck import Findings, Landmark, find_again, is_another, read_topic
 from .topic import ensure_topic
 from .words import explain
 
@@ -164,7 +166,7 @@ class Publisher:
             self.doing = "publishing"
             self.stopped = None
             self._connected()
-            await _both(self._send(producer, deliveries), deliveries.settle())
+            await _together(self._send(producer, deliveries), deliveries.settle(), self._look_back(deliveries))
         finally:
             self._deliveries = None
             self._landmark = deliveries.landmark or self._landmark
@@ -190,6 +192,22 @@ class Publisher:
         self.foreign = findings.foreign
         await self._marks.restart(findings.until)
         self._follower.rewind(found)
+
+    async def _look_back(self, deliveries: Deliveries) -> None:
+        """See that what was sent is still there, until cancelled: another topic may have taken the place of this one.
+
+        Raises:
+            TopicLost: it is not.
+        """
+        while True:
+            await asyncio.sleep(FEED_LOOK_BACK)
+            landmark = deliveries.landmark or self._landmark
+            if landmark is None:
+                continue
+            # A broker that does not answer shows in what is sent.
+            with contextlib.suppress(KafkaError, OSError, TimeoutError):
+                if await is_another(self._consume, self._settings.feed_topic, landmark):
+                    raise TopicLost(f"{landmark.head.position} is not at offset {landmark.offset} any more")
 
     def _consume(self) -> AIOKafkaConsumer:
         return make_consumer(self._settings)
@@ -223,9 +241,9 @@ def _outcome(done: "asyncio.Future[Any]") -> BaseException | None:
     return asyncio.CancelledError() if done.cancelled() else done.exception()
 
 
-async def _both(first: Coroutine[Any, Any, None], second: Coroutine[Any, Any, None]) -> None:
-    """Run two endless coroutines; the first error of either ends both and is raised as it is."""
-    tasks = [asyncio.create_task(first), asyncio.create_task(second)]
+async def _together(*endless: Coroutine[Any, Any, None]) -> None:
+    """Run endless coroutines; the first error of one ends all and is raised as it is."""
+    tasks = [asyncio.create_task(each) for each in endless]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -188,8 +188,7 @@ async def read_topic(consume: Consume, topic: str, log: FeedLog, voices: Voices)
         KafkaError: the broker does not.
     """
     async with _assigned(consume, topic) as (consumer, partition):
-        end = (await consumer.end_offsets([partition]))[partition]
-        begin = (await consumer.beginning_offsets([partition]))[partition]
+        begin, end = await _bounds(consumer, partition)
         comparison = Comparison(log, voices, shortened=begin > 0)
         consumer.seek(partition, begin)
         async with aclosing(_pages(consumer, partition, end)) as pages:
@@ -208,14 +207,38 @@ async def find_again(consume: Consume, topic: str, landmark: Landmark) -> int | 
         KafkaError: the broker does not answer.
     """
     async with _assigned(consume, topic) as (consumer, partition):
-        end: int = (await consumer.end_offsets([partition]))[partition]
-        begin = (await consumer.beginning_offsets([partition]))[partition]
-        if not begin <= landmark.offset < end:
-            return None
-        consumer.seek(partition, landmark.offset)
-        async with aclosing(_pages(consumer, partition, landmark.offset + 1)) as pages:
-            found = [value async for values in pages for value in values]
-    return end if found and found[0] is not None and record_hash(found[0]) == landmark.head.hash else None
+        begin, end = await _bounds(consumer, partition)
+        is_there = begin <= landmark.offset < end and await _stands_there(consumer, partition, landmark)
+    return end if is_there else None
+
+
+async def is_another(consume: Consume, topic: str, landmark: Landmark) -> bool:
+    """Whether the topic was made anew or cut: at that offset there is something else, or nothing yet.
+
+    That it was taken by retention says nothing.
+
+    Raises:
+        KafkaError: the broker does not answer.
+    """
+    async with _assigned(consume, topic) as (consumer, partition):
+        begin, end = await _bounds(consumer, partition)
+        if landmark.offset < begin:
+            return False
+        return landmark.offset >= end or not await _stands_there(consumer, partition, landmark)
+
+
+async def _bounds(consumer: AIOKafkaConsumer, partition: TopicPartition) -> tuple[int, int]:
+    """The first offset that is there, and the next one that will be given."""
+    end: int = (await consumer.end_offsets([partition]))[partition]
+    begin: int = (await consumer.beginning_offsets([partition]))[partition]
+    return begin, end
+
+
+async def _stands_there(consumer: AIOKafkaConsumer, partition: TopicPartition, landmark: Landmark) -> bool:
+    consumer.seek(partition, landmark.offset)
+    async with aclosing(_pages(consumer, partition, landmark.offset + 1)) as pages:
+        found = [value async for values in pages for value in values]
+    return bool(found) and found[0] is not None and record_hash(found[0]) == landmark.head.hash
 
 
 @asynccontextmanager

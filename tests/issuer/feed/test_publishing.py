@@ -219,6 +219,29 @@ async def test_a_topic_that_is_deleted_and_made_again_is_filled_again(store: Sto
     check_chain(raws)
 
 
+async def test_another_topic_in_the_place_of_the_first_is_noticed_without_anything_being_sent(
+    store: Store, kafka: Broker, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its offsets go on where the old ones ended, and heartbeats are far between."""
+    monkeypatch.setattr("ostraka_issuer.feed.publisher.FEED_LOOK_BACK", 0.2)
+    settings = settings_for(kafka, f"{topic_prefix}.feed", heartbeat_interval=60)
+    async with FeedRole(store, KEY, settings) as role:
+        await commit_and_place(store, role, "a", "b", "c")
+        await until(lambda: published(role))
+        admin = make_admin(settings)
+        await admin.start()
+        await admin.delete_topics([settings.feed_topic])
+        await ensure_topic(settings)
+        await admin.close()
+        await produce(settings.kafka, settings.feed_topic, *([b"rubbish"] * 10))
+        raws = await stored(store)
+
+        async def filled() -> bool:
+            return holds_in_order([value for value in await values(settings) if value != b"rubbish"], raws)
+
+        await until(filled)
+
+
 async def test_a_topic_that_is_deleted_is_made_and_filled_again(store: Store, settings: IssuerSettings) -> None:
     async with FeedRole(store, KEY, settings) as role:
         await commit_and_place(store, role, "a", "b")

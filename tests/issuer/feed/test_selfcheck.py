@@ -7,7 +7,7 @@ from ostraka_issuer.feed import FeedRole
 from ostraka_issuer.feed.kafka import make_admin, make_consumer
 from ostraka_issuer.feed.log import FeedLog
 from ostraka_issuer.feed.roots import Voices
-from ostraka_issuer.feed.selfcheck import Comparison, Findings, Landmark, find_again, read_topic
+from ostraka_issuer.feed.selfcheck import Comparison, Findings, Landmark, find_again, is_another, read_topic
 from ostraka_issuer.feed.topic import ensure_topic
 from ostraka_issuer.store import Store
 from ostraka_schemas.events import PermissionRevoked
@@ -170,6 +170,8 @@ async def test_finding_the_last_known_record_again(
     assert await find_again(consume, topic, landmark(1, 2)) == 3
     assert await find_again(consume, topic, landmark(1, 3)) is None
     assert await find_again(consume, topic, landmark(3, 4)) is None
+    for offset, seq, other in ((0, 1, False), (1, 2, False), (1, 3, True), (3, 4, True)):
+        assert await is_another(consume, topic, landmark(offset, seq)) is other
 
 
 # What is compressed is passed over like what retention took; to undo zstd would fail, for its codec is not installed.
@@ -294,6 +296,9 @@ async def test_a_topic_that_begins_in_the_middle(
     await admin.close()
     found = await read_topic(lambda: make_consumer(settings), settings.feed_topic, FeedLog(store), VOICES)
     assert found == Findings(Position(1, 4), 4, 0)
+    taken = Landmark(1, Head(Position(1, 2), record_hash(feed[1])))
+    assert await find_again(lambda: make_consumer(settings), settings.feed_topic, taken) is None
+    assert not await is_another(lambda: make_consumer(settings), settings.feed_topic, taken)
     async with FeedRole(store, KEY, settings) as role:
 
         async def published() -> bool:

@@ -36,12 +36,21 @@ def arm(spec: str | None) -> None:
     if spec is None:
         _Armed.name = None
         return
+    fault = fault_in(spec)
+    if fault is not None:
+        raise SetupError(fault)
+    name, _, count = spec.partition(":")
+    _Armed.name, _Armed.left = name, int(count or "1")
+
+
+def fault_in(spec: str) -> str | None:
+    """What is wrong with ``name`` or ``name:n``, if anything; without the value."""
     name, _, count = spec.partition(":")
     if name not in NAMES:
-        raise SetupError(f"no failpoint of that name; there are {', '.join(NAMES)}")
+        return f"no failpoint of that name; there are {', '.join(NAMES)}"
     if not (count or "1").isdecimal() or int(count or "1") < 1:
-        raise SetupError("a failpoint is name or name:n, n counted from 1")
-    _Armed.name, _Armed.left = name, int(count or "1")
+        return "a failpoint is name or name:n, n counted from 1"
+    return None
 
 
 def hit(name: str) -> None:

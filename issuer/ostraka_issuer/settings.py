@@ -4,19 +4,23 @@ letters. A new one is a field with its bounds and a line of text; the reference 
 
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
+from ostraka_schemas import base64url
+from ostraka_schemas.errors import WireError
 from ostraka_schemas.jwk import Algorithm
 from ostraka_schemas.limits import AUDIENCES_MAX, HEARTBEAT_INTERVAL, MAX_STALENESS, TOKEN_LIFETIME, TOKEN_LIFETIME_MAX
 from ostraka_schemas.model import Identifier
 from ostraka_schemas.topics import FEED_TOPIC
 
-from .configuration.resolve import Resolved, resolve
+from . import failpoints
+from .configuration.resolve import Further, Resolved, resolve
+from .configuration.texts import is_feed_topic, is_issuer, is_kafka_address
 from .kafka_access import KafkaAccess
+from .keys.vault import SECRET_BYTES
 from .limits import KEY_LEAD, KEY_LEAD_MAX, TRUSTED_PROXIES_MAX
 
 OWN_AUDIENCE = "ostraka"
@@ -135,11 +139,41 @@ class IssuerSettings(KafkaAccess):
     @field_validator("issuer", mode="after")
     @classmethod
     def _issuer_url(cls, issuer: str) -> str:
-        # RFC 8414 §2: an URL without query and fragment. Plain http is for the desk; nothing here rests on TLS.
-        parts = urlsplit(issuer)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError("the issuer is an http or https URL without query and fragment")
+        if not is_issuer(issuer):
+            raise ValueError("the issuer is an http or https URL without user, query and fragment")
         return issuer.rstrip("/")
+
+    @field_validator("kafka", mode="after")
+    @classmethod
+    def _addresses(cls, kafka: str) -> str:
+        if not all(map(is_kafka_address, kafka.split(","))):
+            raise ValueError("must be addresses host:port, joined by commas")
+        return kafka
+
+    @field_validator("feed_topic", mode="after")
+    @classmethod
+    def _topic(cls, topic: str) -> str:
+        if not is_feed_topic(topic):
+            raise ValueError("a topic is called by letters, digits, dots, _ and -, with its ending 249 at most")
+        return topic
+
+    @field_validator("secret_key", mode="after")
+    @classmethod
+    def _secret(cls, secret: SecretStr | None) -> SecretStr | None:
+        try:
+            if secret is not None:
+                base64url.decode_text(secret.get_secret_value().strip(), size=SECRET_BYTES)
+        except WireError:
+            raise ValueError(f"must be base64url of {SECRET_BYTES} random bytes") from None
+        return secret
+
+    @field_validator("failpoint", mode="after")
+    @classmethod
+    def _failpoint(cls, spec: str | None) -> str | None:
+        fault = None if spec is None else failpoints.fault_in(spec)
+        if fault is not None:
+            raise ValueError(fault)
+        return spec
 
     @field_validator("trusted_proxies", mode="after")
     @classmethod
@@ -157,7 +191,7 @@ class IssuerSettings(KafkaAccess):
         return value
 
 
-def load_settings(**values: object) -> IssuerSettings:
+def load_settings(**values: Any) -> IssuerSettings:
     """Read the settings: ``values`` first, then the environment, then the file, then the defaults.
 
     Raises:
@@ -166,9 +200,13 @@ def load_settings(**values: object) -> IssuerSettings:
     return resolve_settings(**values).settings
 
 
-def resolve_settings(**values: object) -> Resolved[IssuerSettings]:
-    """The same, and where each value comes from."""
-    return resolve(IssuerSettings, values)
+def resolve_settings(*, further: Further[IssuerSettings] | None = None, **values: Any) -> Resolved[IssuerSettings]:
+    """The same, and where each value comes from.
+
+    Args:
+        further: finds what no single setting shows.
+    """
+    return resolve(IssuerSettings, values, further=further)
 
 
 def load_kafka_access() -> KafkaAccess:

@@ -107,6 +107,32 @@ def test_check_sees_what_no_single_setting_shows(file: Path) -> None:
     assert "OSTRAKA_KAFKA" in ran.stderr
 
 
+@pytest.mark.parametrize("words", [("config", "check"), ("serve",)], ids=["check", "serve"])
+def test_check_and_serve_name_the_same_faults_all_at_once(words: tuple[str, ...], tmp_path: Path) -> None:
+    wrong = {
+        "ROLE": "foo",
+        "HTTP_PORT": "0",
+        "LOG_LEVEL": "loud",
+        "LOG_FORMAT": "xml",
+        "KAFKA": "host",
+        "FEED_TOPIC": "a b",
+        "ISSUER": "http://somebody:pw@host",
+        "FAILPOINT": "nope",
+        "SECRET_KEY_FILE": str(tmp_path / "nowhere"),
+        "KAFKA_KEY_FILE": str(tmp_path / "key"),
+    }
+    ran = run(*words, env={"OSTRAKA_HOME": str(tmp_path)} | {f"OSTRAKA_{name}": value for name, value in wrong.items()})
+    head, *lines = ran.err.splitlines()
+    assert (ran.code, ran.out, head) == (Exit.FAILED, "", f"ostraka: {len(wrong)} settings are wrong:")
+    assert len(lines) == len(wrong)
+    for name in wrong:
+        assert len([line for line in lines if f"OSTRAKA_{name})" in line or f"  OSTRAKA_{name}" in line[:40]]) >= 1, (
+            name
+        )
+    assert "Value error" not in ran.err
+    assert "somebody" not in ran.err
+
+
 def test_the_files_home_is_everybodys_home(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for command in (["users", "list"], ["root", "show"], ["keys", "list"]):
         ran = CliRunner().invoke(app, [*command, "--config", str(file)])

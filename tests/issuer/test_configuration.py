@@ -98,8 +98,35 @@ def test_each_fault_has_a_line_with_the_setting_its_place_and_what_is_allowed(
 def test_one_fault_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OSTRAKA_ISSUER", "ftp://id.example")
     assert refusal() == [
-        "setting issuer (OSTRAKA_ISSUER): the issuer is an http or https URL without query and fragment"
+        "setting issuer (OSTRAKA_ISSUER): the issuer is an http or https URL without user, query and fragment"
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("kafka", "host", "host:port"),
+        ("kafka", "host:9092,", "host:port"),
+        ("kafka", "host:0", "host:port"),
+        ("feed_topic", "a b", "letters"),
+        ("feed_topic", "", "letters"),
+        ("feed_topic", "..", "letters"),
+        ("feed_topic", "x" * 245, "249"),
+        ("issuer", "http://user:pw@host", "without user"),
+        ("issuer", "http://host:99999", "URL"),
+        ("secret_key", "short", "base64url of 32 random bytes"),
+        ("failpoint", "nope", "failpoint"),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_what_nothing_could_be_done_with_is_refused_without_its_value(
+    name: str, value: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"OSTRAKA_{name.upper()}", value)
+    (line,) = refusal()
+    assert line.startswith(f"setting {name} (OSTRAKA_{name.upper()}): ")
+    assert words in line
+    assert len(value) < 5 or value not in line
 
 
 def test_the_commands_that_only_read_the_feed_use_the_same_file(file: Path) -> None:

@@ -1,9 +1,8 @@
 """Checks of what stands on the command line: a wrong value is refused before anything is done."""
 
-from urllib.parse import urlsplit
-
 import typer
 
+from ostraka_issuer.configuration.texts import is_issuer, is_kafka_address
 from ostraka_issuer.limits import USERNAME_MAX_CHARS
 from ostraka_schemas import base64url
 from ostraka_schemas.errors import WireError
@@ -21,13 +20,7 @@ def url(text: str | None) -> str | None:
     """
     if text is None:
         return None
-    try:
-        parts = urlsplit(text)
-        good = parts.scheme in ("http", "https") and parts.hostname and not parts.query and not parts.fragment
-        _ = parts.port
-    except ValueError:
-        good = False
-    if not good:
+    if not is_issuer(text):
         raise typer.BadParameter(f"{text!r} is not an issuer: write http(s)://host[:port], no query and no fragment")
     return text
 
@@ -39,8 +32,7 @@ def kafka(text: str | None) -> str | None:
         typer.BadParameter: one of them is none.
     """
     for address in [] if text is None else text.split(","):
-        host, _, port = address.strip().rpartition(":")
-        if not host or not (port.isascii() and port.isdecimal() and 1 <= int(port) <= 65_535):
+        if not is_kafka_address(address):
             raise typer.BadParameter(f"{address.strip()!r} is not a Kafka address: write host:port")
     return text
 

@@ -8,8 +8,8 @@ from rich.text import Text
 from ostraka_issuer.configuration.describe import settings_of, spelled
 from ostraka_issuer.configuration.layers import chosen_file
 from ostraka_issuer.configuration.resolve import Resolved
-from ostraka_issuer.keys.opening import given_secret
 from ostraka_issuer.settings import IssuerSettings, resolve_settings
+from ostraka_issuer.usable import faults
 
 from .config_file import given_home
 from .guard import guarded
@@ -62,9 +62,7 @@ def check(ctx: typer.Context, home: HomePath = HOME_DEFAULT, as_json: Json = Fal
 
         ostraka config check --config ./ostraka.toml
     """
-    resolved = resolve_settings(home=given_home(ctx, home))
-    _ = resolved.settings.kafka_security
-    given_secret(resolved.settings)
+    resolved = resolve_settings(further=faults, home=given_home(ctx, home))
     file = chosen_file()
     document = {"ok": True, "file": None if file is None else str(file), "set": len(resolved.origins)}
     where = "no file" if file is None else str(file)

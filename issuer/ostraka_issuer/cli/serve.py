@@ -15,7 +15,8 @@ from ostraka_issuer.keys.dumps import forbid_core_dumps
 from ostraka_issuer.observability.logs import configure_logging
 from ostraka_issuer.observability.telemetry import Traces, exported_traces
 from ostraka_issuer.runtime import Issuer
-from ostraka_issuer.settings import IssuerSettings, LogFormat, LogLevel, Role, load_settings
+from ostraka_issuer.settings import IssuerSettings, LogFormat, LogLevel, Role
+from ostraka_issuer.usable import load_usable
 
 from . import checks
 from .guard import CommandError, guarded
@@ -34,7 +35,6 @@ def serve(
         str | None,
         typer.Option(
             "--kafka",
-            envvar="OSTRAKA_KAFKA",
             metavar="HOST:PORT",
             callback=checks.kafka,
             help="Kafka to publish the feed on. [default: 127.0.0.1:9092]",
@@ -44,29 +44,25 @@ def serve(
         Role | None,
         typer.Option(
             "--role",
-            envvar="OSTRAKA_ROLE",
             help="api: HTTP without the feed key. feed: the feed alone. all: both. [default: all]",
         ),
     ] = None,
     host: Annotated[
         str | None,
-        typer.Option("--host", envvar="OSTRAKA_HTTP_HOST", help="Where to listen. [default: 127.0.0.1]"),
+        typer.Option("--host", help="Where to listen. [default: 127.0.0.1]"),
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option(
-            "--port", envvar="OSTRAKA_HTTP_PORT", min=1, max=65_535, help="Port to listen on. [default: 8400]"
-        ),
+        typer.Option("--port", min=1, max=65_535, help="Port to listen on. [default: 8400]"),
     ] = None,
     log_level: Annotated[
         LogLevel | None,
-        typer.Option("--log-level", envvar="OSTRAKA_LOG_LEVEL", help="The least that is logged. [default: info]"),
+        typer.Option("--log-level", help="The least that is logged. [default: info]"),
     ] = None,
     log_format: Annotated[
         LogFormat | None,
         typer.Option(
             "--log-format",
-            envvar="OSTRAKA_LOG_FORMAT",
             help="json: one object a line. console: for people. auto: console on a terminal. [default: auto]",
         ),
     ] = None,
@@ -75,7 +71,8 @@ def serve(
 
     Several processes may share one database: one of them writes the feed, another takes over if it ends.
 
-    Everything else is set by variables OSTRAKA_…, or in a file (--config): `ostraka config show` lists all of it.
+    Options have variables, too: OSTRAKA_KAFKA, _ROLE, _HTTP_HOST, _HTTP_PORT, _LOG_LEVEL, _LOG_FORMAT. Everything else
+    is set by variables OSTRAKA_…, or in a file (--config): `ostraka config show` lists all of it.
 
     TLS and SASL towards Kafka: OSTRAKA_KAFKA_TLS, _CA_FILE, _CERT_FILE, _KEY_FILE, _USERNAME, _PASSWORD_FILE (or
     _PASSWORD) and _MECHANISM, each after OSTRAKA_KAFKA. `ostraka watch` and `ostraka verify` read the same ones.
@@ -89,7 +86,7 @@ def serve(
         OSTRAKA_HOME=/var/lib/ostraka OSTRAKA_KAFKA=kafka:9092 ostraka serve --host 0.0.0.0
     """
     forbid_core_dumps()
-    settings = load_settings(
+    settings = load_usable(
         home=home, kafka=kafka, role=role, http_host=host, http_port=port, log_level=log_level, log_format=log_format
     )
     configure_logging(settings.log_level, settings.log_format)

@@ -1,9 +1,9 @@
 """One set of settings out of all layers, or one line for each thing that is wrong. No value is ever in a line."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -16,6 +16,8 @@ from .describe import settings_of
 from .layers import Layer, arguments, chosen_file, environment, file, is_open_to_all, stray_variables, variable_of
 
 M = TypeVar("M", bound=BaseSettings)
+Further: TypeAlias = Callable[[M], list[str]]
+"""Says, a line each, what is wrong that no single setting shows: in files, or between several of them."""
 
 _SAID_BY_ALLOWED = ("bool_", "enum", "float_", "greater_", "int_", "less_", "literal_", "path_")
 """Kinds of errors for which "must be …" says more than pydantic does."""
@@ -29,12 +31,19 @@ class Resolved(Generic[M]):
     origins: Mapping[str, Layer]
 
 
-def resolve(model: type[M], given: Mapping[str, Any], *, known: type[BaseSettings] | None = None) -> Resolved[M]:
+def resolve(
+    model: type[M],
+    given: Mapping[str, Any],
+    *,
+    known: type[BaseSettings] | None = None,
+    further: Further[M] | None = None,
+) -> Resolved[M]:
     """Read every source.
 
     Args:
         given: arguments; those that are ``None`` were not given.
         known: the model that knows all settings there are, if ``model`` is only a part of it.
+        further: asked as well, also if a setting is wrong: that one is left out then.
 
     Raises:
         SetupError: what is wrong, a line each.
@@ -49,11 +58,13 @@ def resolve(model: type[M], given: Mapping[str, Any], *, known: type[BaseSetting
     origins: dict[str, Layer] = {}
     for layer in reversed(layers):
         origins.update({name: layer for name in layer.values if name in model.model_fields})
-    settings = None
-    try:
-        settings = model(**{name: layer.values[name] for name, layer in origins.items()})
-    except ValidationError as error:
-        lines += _wrong(error, model, origins)
+    values = {name: layer.values[name] for name, layer in origins.items()}
+    settings, wrong = _made(model, values)
+    lines += [_line(item, model, origins) for item in wrong]
+    if further is not None:
+        faulty = {item["loc"][0] for item in wrong if item["loc"]}
+        rest, _ = _made(model, {name: value for name, value in values.items() if name not in faulty})
+        lines += [] if rest is None else further(rest)
     if settings is None or lines:
         raise refused(lines)
     return Resolved(settings, origins)
@@ -93,9 +104,12 @@ def _unknown(name: str, place: str, known: Any) -> str:
     return f"{_printable(name)} ({place}): there is no such setting{hint}"
 
 
-def _wrong(error: ValidationError, model: type[BaseSettings], origins: Mapping[str, Layer]) -> list[str]:
-    found = error.errors(include_input=False, include_url=False, include_context=False)
-    return [_line(item, model, origins) for item in found]
+def _made(model: type[M], values: Mapping[str, Any]) -> tuple[M | None, list[ErrorDetails]]:
+    """The settings, or what is wrong with each that is."""
+    try:
+        return model(**values), []
+    except ValidationError as error:
+        return None, error.errors(include_input=False, include_url=False, include_context=False)
 
 
 def _line(item: ErrorDetails, model: type[BaseSettings], origins: Mapping[str, Layer]) -> str:

@@ -199,3 +199,12 @@ def test_a_narrowing_is_still_there_in_its_last_second_when_another_of_the_same_
     narrowings.forget(100)
     assert (len(narrowings), narrowings.weight) == (1, HOLDER_WEIGHT + 1)
     assert not narrowings.allow("a:b", WITH_FV, ALICE)
+
+
+def test_two_narrowings_of_one_holder_may_leave_at_once() -> None:
+    narrowings = Narrowings()
+    for pattern in ("a:b", "c:d"):
+        narrowings.keep_only(Key("subject", "alice"), [pattern], NEWER, 50)
+    narrowings.forget(100)
+    assert (len(narrowings), narrowings.weight) == (0, 0)
+    assert narrowings.allow("a:b", WITH_FV, ALICE)

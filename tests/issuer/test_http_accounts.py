@@ -9,7 +9,7 @@ from sqlalchemy import insert
 
 from ostraka_consumers.errors import Revoked
 from ostraka_issuer.accounts.client_secret import secret_fits
-from ostraka_issuer.accounts.clients import find_client
+from ostraka_issuer.accounts.clients import TOKEN_EXCHANGE, find_client
 from ostraka_issuer.limits import PAGE_MAX
 from ostraka_issuer.store.tables import USERS
 from tests.issuer.front import Desk
@@ -410,7 +410,8 @@ async def test_nobody_hands_out_what_they_do_not_have(office: Office) -> None:
     await office("POST", "roles", 201, json={"name": "boss", "permissions": ["*:*"]})
     made = {"username": "erin", "password": PASSWORD}
     confidential = {"auth_method": "client_secret_basic", "grant_types": ["client_credentials"]}
-    await office("POST", "clients", 201, json={"id": "mill", "permissions": ["orders:create"], **confidential})
+    mill = {"id": "mill", "permissions": ["orders:create"], "audiences": ["orders", "stock"]}
+    await office("POST", "clients", 201, json={**mill, **confidential})
     for method, path, body in (
         ("POST", "users", {**made, "permissions": ["*:*"]}),
         ("POST", "users", {**made, "roles": ["boss"]}),
@@ -421,10 +422,17 @@ async def test_nobody_hands_out_what_they_do_not_have(office: Office) -> None:
         ("PATCH", "roles/boss", {"grant": ["orders:create"]}),
         ("POST", "clients", {"id": "new", "permissions": ["orders:create"], **confidential}),
         ("PATCH", "clients/mill", {"grant": ["orders:create"]}),
+        ("PATCH", "clients/mill", {"audiences": ["orders", "billing"]}),
+        ("PATCH", "clients/mill", {"audiences": ["billing"]}),
+        ("PATCH", "clients/mill", {"audiences": []}),
+        ("PATCH", "clients/mill", {"grant_types": ["client_credentials", TOKEN_EXCHANGE]}),
         ("POST", "clients/mill/secret", {}),
     ):
         assert_problem(await clerk.ask(method, path, json=body), 403, "forbidden")
     # Taking is another matter, and so is giving what one has.
+    assert (await clerk("PATCH", "clients/mill", json={"audiences": ["orders"]}))["client"]["audiences"] == ["orders"]
+    await clerk("POST", "clients", 201, json={"id": "own", "permissions": ["orders:read"], **confidential})
+    await clerk("PATCH", "clients/own", json={"audiences": ["orders"], "grant_types": ["client_credentials"]})
     assert (await clerk("PATCH", f"users/{alice['id']}", json={"withdraw": ["orders:create"]}))["announced"] == 1
     await clerk("POST", "users", 201, json={**made, "permissions": ["orders:read"]})
     await clerk("PATCH", f"users/{root['id']}", json={"disabled": True})

@@ -15,7 +15,7 @@ from ostraka_issuer.store import Store, Transaction
 from ostraka_issuer.store.tables import CLIENT_PERMISSIONS, CLIENTS, SESSIONS, USERS
 
 from .actors import HOME, Actor
-from .client_changes import ClientChange, NewClient, check_client, kept_keys, loses
+from .client_changes import ClientChange, NewClient, check_client, gains, kept_keys, loses
 from .client_secret import hash_secret, new_secret
 from .clients import Client, hold_client, insert_client
 from .holdings import client_permissions_of
@@ -74,8 +74,8 @@ class Clients:
             NotFound: there is no such client.
             BadRequest: what is asked for breaks a rule.
             Conflict: what is withdrawn would stay, as a part of a wider grant (see ``taking``).
-            Forbidden: the actor does not have what the client would get, or, for new keys or a disabled client that is
-                enabled again, what the client has.
+            Forbidden: the actor does not have what the client would get, or, for new keys, another grant type or
+                audience, or a disabled client that is enabled again, what the client has.
             StoreUnavailable
         """
         granted, withdrawn = given_and_taken(what.grant, what.withdraw)
@@ -85,7 +85,7 @@ class Clients:
             could = await client_permissions_of(change.tx, client_id)
             after = _changed(before, what)
             check_client(after)
-            if what.jwks is not None or (before.disabled and not after.disabled):
+            if what.jwks is not None or gains(before, after):
                 by.must_hold(could)
             await change.tx.execute(update(CLIENTS).where(CLIENTS.c.id == client_id).values(_columns(after, what)))
             gone = taken(could, withdrawn)

@@ -92,6 +92,17 @@ def loses(before: Client, after: Client) -> bool:
     )
 
 
+def gains(before: Client, after: Client) -> bool:
+    """Whether what a client may do by itself can now be used by somebody, in a way or at a place where it could not."""
+    return (
+        (before.disabled and not after.disabled)
+        or not set(after.grant_types) <= set(before.grant_types)
+        or not set(after.audiences) <= set(before.audiences)
+        # None at all means every one, for logins.
+        or bool(before.audiences and not after.audiences)
+    )
+
+
 def _loses_an_audience(before: Sequence[str], after: Sequence[str]) -> bool:
     # None at all means every one for logins and not one for the rest, so either way something may be lost.
     return set(before) != set(after) and (not before or not set(before) <= set(after))

@@ -199,6 +199,10 @@ what it asked for is committed."""
 HTTP_PARTING: Final = 0.5
 """The last part of ``HTTP_GRACE``: whoever still waits is told to ask again. Sending that takes milliseconds."""
 
+STOP_MOST: Final = 8.7
+"""A clean stop that takes longer is cut short: a database that is frozen would hold it for a minute. ``HTTP_GRACE`` and
+``FEED_DRAIN`` fit in; containers are given ten seconds, and nothing that is committed needs this process any more."""
+
 HTTP_UNREAD: Final = 30
 """A client that takes nothing of what it was sent for so long is cut off by the system (RFC 5482)."""
 

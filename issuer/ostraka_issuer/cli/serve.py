@@ -12,6 +12,7 @@ from ostraka_issuer.errors import IssuerError, StoreUnavailable
 from ostraka_issuer.http.app import create_app
 from ostraka_issuer.http.server import Server, end_in_order, listen
 from ostraka_issuer.keys.dumps import forbid_core_dumps
+from ostraka_issuer.last_resort import LastResort
 from ostraka_issuer.observability.logs import configure_logging
 from ostraka_issuer.observability.telemetry import Traces, exported_traces
 from ostraka_issuer.runtime import Issuer
@@ -90,15 +91,19 @@ def serve(
         home=home, kafka=kafka, role=role, http_host=host, http_port=port, log_level=log_level, log_format=log_format
     )
     configure_logging(settings.log_level, settings.log_format)
-    asyncio.run(_run(settings))
+    last_resort = LastResort()
+    try:
+        asyncio.run(_run(settings, last_resort))
+    finally:
+        last_resort.cancel()
 
 
-async def _run(settings: IssuerSettings) -> None:
+async def _run(settings: IssuerSettings, last_resort: LastResort) -> None:
     async with exported_traces() as traces:
-        await _serve(settings, traces)
+        await _serve(settings, traces, last_resort)
 
 
-async def _serve(settings: IssuerSettings, traces: Traces | None) -> None:
+async def _serve(settings: IssuerSettings, traces: Traces | None, last_resort: LastResort) -> None:
     reasons: list[IssuerError] = []
 
     def ended(error: IssuerError) -> None:
@@ -106,6 +111,7 @@ async def _serve(settings: IssuerSettings, traces: Traces | None) -> None:
         server.should_exit = True
 
     def ending() -> None:
+        last_resort.begin()
         app.state.issuer.feed.channel.close()
 
     app = create_app(settings, ended=ended, traces=traces)

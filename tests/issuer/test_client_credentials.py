@@ -85,6 +85,17 @@ def test_what_is_no_set_of_public_keys(wrong: dict[str, Any]) -> None:
     assert PRIVATE["d"] not in str(refused.value)
 
 
+def test_a_key_may_say_that_it_verifies() -> None:
+    key = {**KEYS[0].public.to_jwk(), "key_ops": ["verify"]}
+    assert check_key_set({"keys": [key]}) == jwks(KEYS[0])
+
+
+@pytest.mark.parametrize("key_ops", [["sign"], ["verify", "sign"], [], "verify", None], ids=str)
+def test_a_key_that_says_that_it_does_something_else(key_ops: Any) -> None:
+    with pytest.raises(BadRequest, match="key_ops"):
+        check_key_set({"keys": [{**KEYS[0].public.to_jwk(), "key_ops": key_ops}]})
+
+
 async def test_a_client_is_found_as_it_is_kept(world: World) -> None:
     async with world.store.write() as tx:
         await tx.execute(

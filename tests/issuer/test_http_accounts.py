@@ -90,6 +90,22 @@ async def test_every_door_is_guarded(desk: Desk, method: str, path: str, permiss
 
 
 RESOURCES = ("users", "roles", "clients", "sessions", "audit")
+
+
+async def test_a_refusal_of_the_guard_names_its_request(desk: Desk) -> None:
+    for headers, status in (({}, 401), (await desk.bearer("alice"), 403)):
+        answer = await desk.client.get("/admin/users", headers=headers)
+        assert answer.status_code == status
+        assert answer.json()["request_id"] == answer.headers["x-request-id"]
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+async def test_nothing_redirects_to_where_the_caller_says(office: Office) -> None:
+    answer = await office.ask("GET", "users/", follow_redirects=False)
+    assert_problem(answer, 404, "not_found")
+    assert "location" not in answer.headers
+
+
 OTHERS = {each: [other for other in RESOURCES if other != each] for each in RESOURCES}
 
 

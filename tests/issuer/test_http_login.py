@@ -34,6 +34,18 @@ async def test_a_login_gives_a_token_that_verifies(desk: Desk) -> None:
     assert grant.session_id == body["session_id"]
 
 
+async def test_every_401_has_a_challenge(desk: Desk) -> None:
+    """RFC 9110 §11.6.1."""
+    wrong = {"username": "alice", "password": "not the password"}
+    answer = await desk.client.post("/login", json=wrong)
+    assert_problem(answer, 401, "login_refused")
+    assert answer.headers["www-authenticate"] == 'Login realm="ostraka"'
+    client = {"authorization": httpx.BasicAuth("nobody", "x")._auth_header}
+    answer = await desk.client.post("/login", json={**wrong, "client_id": "nobody"}, headers=client)
+    assert_problem(answer, 401, "invalid_client")
+    assert answer.headers["www-authenticate"].startswith("Basic ")
+
+
 async def test_client_and_audience_can_be_chosen(desk: Desk) -> None:
     await desk.register("shop")
     body = await desk.login("alice", client_id="shop", audience=["orders"])

@@ -37,7 +37,10 @@ def read_key_set(jwks: Mapping[str, Any]) -> tuple[VerificationKey, ...]:
 def _key(member: object) -> VerificationKey:
     if not isinstance(member, dict):
         raise BadRequest("a key is a JSON object")
+    # RFC 7517 §4.3: the other way to say what "use" says; many libraries write it.
+    if member.get("key_ops", ["verify"]) != ["verify"]:
+        raise BadRequest('the key_ops of a public key are ["verify"]')
     try:
-        return VerificationKey.from_jwk(member)
+        return VerificationKey.from_jwk({name: value for name, value in member.items() if name != "key_ops"})
     except UnsupportedKeyError as error:
         raise BadRequest(f"a key of the set cannot be used: {error}") from error

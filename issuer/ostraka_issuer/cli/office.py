@@ -21,6 +21,7 @@ from ostraka_issuer.home import Home
 from ostraka_issuer.limits import PAGE_MAX
 from ostraka_issuer.settings import load_settings
 
+from .exits import Exit
 from .guard import CommandError
 from .session import with_login
 
@@ -52,9 +53,17 @@ class Office:
         json: Mapping[str, Any] | None = None,
         params: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """Ask at a door; ``path`` are the parts behind ``/admin/``."""
-        quoted = "/".join(quote(part, safe="") for part in path)
-        return await self.api.admin(self.access_token, method, quoted, json=json, params=params)
+        """Ask at a door; ``path`` are the parts behind ``/admin/``.
+
+        Raises:
+            CommandError: a text of the command line is no UTF-8.
+            IssuerError: as the door says.
+        """
+        try:
+            quoted = "/".join(quote(part, safe="") for part in path)
+            return await self.api.admin(self.access_token, method, quoted, json=json, params=params)
+        except UnicodeEncodeError as error:
+            raise CommandError("something of what was given is no text in UTF-8", Exit.USAGE) from error
 
     async def all(self, what: str, most: int, **params: object) -> list[dict[str, Any]]:
         """A list, page by page, at most ``most``."""

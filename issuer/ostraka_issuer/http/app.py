@@ -97,6 +97,8 @@ def create_app(
         # Both pages load code from elsewhere.
         docs_url=None,
         redoc_url=None,
+        # They would lead to wherever the request's Host header says.
+        redirect_slashes=False,
     )
     app.state.readers = Seats(min(FEED_READERS_MAX, connections_allowed() * 3 // 4))
     app.state.answers = Answers()
@@ -105,8 +107,8 @@ def create_app(
     if traces is not None:
         app.around_request = traces.around
     app.state.snapshot_readers = Seats(SNAPSHOT_READERS_MAX)
-    problems.install(app)
     guard.install(app)
+    problems.install(app)
     # What is added later comes first.
     if settings.role != "feed":
         app.add_middleware(DirectDoors, routers=(token.router, introspect.router))

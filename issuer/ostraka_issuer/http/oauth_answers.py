@@ -14,7 +14,7 @@ from ostraka_issuer.oauth.errors import InvalidRequest
 from ostraka_issuer.oauth.forms import MEDIA_TYPE, Form, read_form
 
 from .problems import ANSWERS as PROBLEMS
-from .problems import retry_after
+from .problems import CHALLENGE, retry_after
 
 NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 """RFC 6749 §5.1: neither an answer nor an error may be kept by a cache."""
@@ -30,7 +30,6 @@ _OF_OAUTH: Final = frozenset(
     }
 )
 _SERVER: Final = {503: ("temporarily_unavailable", "try again"), 500: ("server_error", "see the log")}
-_CHALLENGE: Final = 'Basic realm="ostraka", charset="UTF-8"'
 
 
 class NoBearer(VerificationError):
@@ -82,7 +81,7 @@ def refusal(error: IssuerError | VerificationError) -> Response:
     elif code not in _OF_OAUTH:
         code = "invalid_request"
     if status == HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = _CHALLENGE
+        headers["WWW-Authenticate"] = CHALLENGE
     return JSONResponse(_error(code, text), status, {**headers, **retry_after(error)})
 
 

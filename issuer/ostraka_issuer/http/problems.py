@@ -11,13 +11,21 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from ostraka_consumers.errors import VerificationError
+from ostraka_consumers.limits import RETRY_AFTER
 from ostraka_issuer.errors import IssuerError
+from ostraka_issuer.oauth.errors import InvalidClient
 from ostraka_issuer.observability.request_ids import current_request_id
 
 _log = logging.getLogger("ostraka.http")
 
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:ostraka:problem:"
+CHALLENGE: Final = 'Basic realm="ostraka", charset="UTF-8"'
+"""How a client with a secret proves who it is (RFC 7617)."""
+
+# RFC 9110 §11.6.1: every 401 has a challenge. None that a browser knows: it would ask for the password by itself.
+_LOGIN_CHALLENGE: Final = 'Login realm="ostraka"'
 _TEXTS: Final = {
     "extra_forbidden": "is not known",
     "union_tag_invalid": "not one of the known kinds",
@@ -63,7 +71,18 @@ def of_error(error: IssuerError) -> Response:
     if error.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.error("a request failed: %s", error)
         return problem(500, "internal", "the issuer could not do it; its log says why")
-    return problem(error.status, error.code, str(error), headers=retry_after(error))
+    headers = retry_after(error)
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = CHALLENGE if isinstance(error, InvalidClient) else _LOGIN_CHALLENGE
+    return problem(error.status, error.code, str(error), headers=headers)
+
+
+def of_refusal(error: VerificationError) -> Response:
+    """The problem that a caller's token is (RFC 6750 §3), or a verifier that cannot tell."""
+    headers = {"WWW-Authenticate": error.www_authenticate}
+    if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers = {"Retry-After": str(RETRY_AFTER)}
+    return problem(error.status, error.code, str(error), headers=headers)
 
 
 def retry_after(error: IssuerError) -> dict[str, str]:
@@ -72,11 +91,15 @@ def retry_after(error: IssuerError) -> dict[str, str]:
 
 
 def install(app: FastAPI) -> None:
-    """Make ``app`` answer every error with a problem document."""
+    """Make ``app`` answer every error with a problem document; after the guard, whose refusals name no request."""
 
     @app.exception_handler(IssuerError)
     async def issuer_error(_request: Request, error: IssuerError) -> Response:
         return of_error(error)
+
+    @app.exception_handler(VerificationError)
+    async def refused(_request: Request, error: VerificationError) -> Response:
+        return of_refusal(error)
 
     @app.exception_handler(RequestValidationError)
     async def wrong_request(_request: Request, error: RequestValidationError) -> Response:

@@ -19,6 +19,23 @@ async def test_alive(desk: Desk) -> None:
     assert (await desk.client.get("/healthz")).json() == {"status": "alive"}
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/healthz",
+        "/readyz",
+        "/.well-known/jwks.json",
+        "/.well-known/oauth-authorization-server",
+        "/.well-known/openid-configuration",
+    ],
+)
+async def test_head_is_answered_where_get_is(desk: Desk, path: str) -> None:
+    """RFC 9110 §9.3.2: with the same header fields; what serves leaves the body out."""
+    got, head = await desk.client.get(path), await desk.client.head(path)
+    assert (head.status_code, head.headers["content-type"]) == (got.status_code, got.headers["content-type"])
+    assert head.headers.get("etag") == got.headers.get("etag")
+
+
 async def test_ready_without_a_broker_and_says_so(desk: Desk) -> None:
     answer = await desk.client.get("/readyz")
     assert answer.status_code == 200, answer.text

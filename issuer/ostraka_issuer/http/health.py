@@ -14,12 +14,14 @@ from .context import TheIssuer
 router = APIRouter()
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz", summary="Alive")
 async def healthz() -> dict[str, str]:
     """Answers as long as the event loop turns."""
     return {"status": "alive"}
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", summary="Ready", responses={503: {"description": "Not ready, and why"}})
 async def readyz(response: Response, issuer: TheIssuer) -> dict[str, Any]:
     """200 when this process can do what its role asks of it, else 503 with the reasons.

@@ -21,12 +21,14 @@ OPENID_PATH: Final = "/.well-known/openid-configuration"
 _USABLE: Final = ("active", "pre-activation", "deactivated")
 
 
+@router.head(JWKS_PATH, include_in_schema=False)
 @router.get(JWKS_PATH, summary="Public token keys")
 async def jwks(request: Request, issuer: TheIssuer) -> Response:
     """Keys whose tokens may be good now or soon. A verifier of Ostraka learns them from the feed, faster."""
     return cacheable(request, {"keys": [row.jwk for row in await issuer.keys.rows() if row.state in _USABLE]})
 
 
+@router.head(METADATA_PATH, include_in_schema=False)
 @router.get(METADATA_PATH, summary="Authorization server metadata")
 @router.get(METADATA_PATH + "/{path:path}", include_in_schema=False)
 async def metadata(request: Request, issuer: TheIssuer, path: str = "") -> Response:
@@ -36,6 +38,7 @@ async def metadata(request: Request, issuer: TheIssuer, path: str = "") -> Respo
     return cacheable(request, server_metadata(issuer.settings.issuer))
 
 
+@router.head(OPENID_PATH, include_in_schema=False)
 @router.get(OPENID_PATH, summary="OpenID discovery, as far as it is true")
 async def openid(request: Request, issuer: TheIssuer) -> Response:
     """The same for libraries that look for the key set here. There are no ID tokens."""

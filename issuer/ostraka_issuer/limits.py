@@ -363,8 +363,8 @@ FEED_CHECK_HOLD: Final = 20.0
 of the database is to vouch for nothing. A third of what verifiers bear without news: no broker may keep it back."""
 
 FEED_LOOK_BACK: Final = 20.0
-"""Seconds between two looks at whether the topic still holds what was sent last; like the hold, a third of what verifiers
-bear without news."""
+"""Seconds between two looks at whether the topic still holds what was sent last: a third of what verifiers bear without
+news."""
 
 FEED_CHECK_PAGE: Final = 500
 FEED_CHECK_SILENCE: Final = 5.0

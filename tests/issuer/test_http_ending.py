@@ -17,7 +17,8 @@ from tests.issuer.test_http_login import assert_problem
 from tests.issuer.world import PASSWORD
 
 SECONDS = 30.0
-LOGINS = 6
+LOGINS = 3
+"""One more than threads that hash, and fewer than one account is granted at once."""
 
 
 class Running:

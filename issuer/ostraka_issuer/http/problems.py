@@ -1,6 +1,7 @@
 """Errors as problem details (RFC 9457). What a caller sent is never repeated: it may be a password or a token."""
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
@@ -26,6 +27,7 @@ CHALLENGE: Final = 'Basic realm="ostraka", charset="UTF-8"'
 
 # RFC 9110 §11.6.1: every 401 has a challenge. None that a browser knows: it would ask for the password by itself.
 _LOGIN_CHALLENGE: Final = 'Login realm="ostraka"'
+_NAME: Final = re.compile(r"(?:[^\W\d]|-){1,40}")
 _TEXTS: Final = {
     "extra_forbidden": "is not known",
     "union_tag_invalid": "not one of the known kinds",
@@ -117,9 +119,16 @@ def install(app: FastAPI) -> None:
 
 
 def places(errors: Sequence[Any]) -> str:
-    """Which members of a request are wrong and why, without their values."""
+    """Which members of a request are wrong and why, without their values.
+
+    Names are the caller's words, too, and a secret may have slipped into one: only what looks like ours is repeated.
+    """
     found = []
     for error in errors[:5]:
-        where = ".".join(str(part)[:40] for part in error["loc"])
+        where = ".".join(_shown(part) for part in error["loc"])
         found.append(f"{where}: {_TEXTS.get(error['type'], error['msg'])}")
     return "; ".join(found)
+
+
+def _shown(part: object) -> str:
+    return str(part) if isinstance(part, int) or _NAME.fullmatch(str(part)) else "(a name)"

@@ -79,11 +79,13 @@ def root_went_back(history: History) -> Found:
 
 
 def _steps(seen: Seen) -> int:
-    """How many records of one epoch it has gone on by."""
-    if not isinstance(seen, Delivery) or seen.before.head is None or seen.look.head is None:
+    """How many records of one epoch it has gone on by; who knew of none may have gone on from a snapshot."""
+    if not isinstance(seen, Delivery) or seen.look.head is None:
         return 0
-    before, after = seen.before.position, seen.look.position
-    return after.seq - before.seq if after.epoch == before.epoch else 0
+    after = seen.look.position
+    if seen.before.head is None:
+        return after.seq
+    return after.seq - seen.before.position.seq if after.epoch == seen.before.position.epoch else 0
 
 
 def second_story_unnoticed(history: History) -> Found:

@@ -1,7 +1,6 @@
 """Play random schedules of a hostile world against real verifiers: ``./run simulate --help``."""
 
 import argparse
-import logging
 import os
 import sys
 from random import SystemRandom
@@ -15,6 +14,7 @@ from tests.simulation.runner import run
 from tests.simulation.schedule import Schedule, make
 from tests.simulation.shrink import shrink
 from tests.simulation.story import Story
+from tests.simulation.unheard import unheard
 
 SCHEDULES = 20_000
 
@@ -56,8 +56,7 @@ def _hunt(console: Console, first: int, count: int, processes: int) -> list[Fail
 
 def _tell(console: Console, schedule: Schedule, *, whole: bool) -> int:
     """Play one schedule and tell its story; if a rule breaks, the shortest that still breaks it."""
-    logging.getLogger("ostraka").setLevel(logging.CRITICAL)
-    with remembered():
+    with remembered(), unheard():
         _, violations = run(schedule)
         if violations and not whole:
             schedule = shrink(schedule, violations[0].rule)

@@ -55,8 +55,9 @@ def test_the_wires_errors() -> None:
 
 def test_the_public_names() -> None:
     assert sorted(ostraka_consumers.__all__) == sorted(
-        {*TREE, "ConfigurationError", "Ending", "Freshness", "Grant", "SourceError", "Status", "TrustAnchor"}
-        | {"Requirement", "VerificationError", "Verifier", "all_of", "any_of"}
+        {*TREE, "ConfigurationError", "Ending", "Freshness", "Grant", "IssuersStatus", "SourceError", "Status"}
+        | {"MultiIssuerVerifier", "Requirement", "TokenVerifier", "TrustAnchor", "VerificationError", "Verifier"}
+        | {"all_of", "any_of"}
     )
     assert sorted(ostraka_schemas.__all__) == [
         *("AccessTokenClaims", "Head", "Heartbeat", "MalformedError", "OstrakaError", "Position", "Record"),

@@ -1,6 +1,5 @@
 """Many schedules, on as many processors as there are."""
 
-import logging
 import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -10,6 +9,7 @@ from typing import Final, NamedTuple
 from .invariants import Violation
 from .remembered import remembered
 from .runner import violations_of
+from .unheard import unheard
 
 CHUNK: Final = 200
 """Schedules that a process plays before it reports: about a second."""
@@ -71,8 +71,8 @@ def _collect(
 
 
 def _prepare() -> None:
-    """What a process does once: alarms are part of the play, nobody needs to read them."""
-    logging.getLogger("ostraka").setLevel(logging.CRITICAL)
+    """What a process does once."""
+    _process.enter_context(unheard())
     _process.enter_context(remembered())
 
 

@@ -1,6 +1,5 @@
 """No schedule breaks a promise; and a verifier that is broken on purpose is found out."""
 
-import logging
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +13,7 @@ from tests.simulation.runner import run
 from tests.simulation.schedule import STEPS_MIN, make
 from tests.simulation.shrink import shrink
 from tests.simulation.story import Story
+from tests.simulation.unheard import unheard
 
 SCHEDULES = 20_000
 SHARES = 4
@@ -23,13 +23,9 @@ ENOUGH = 1_500
 
 @pytest.fixture
 def quick() -> Iterator[None]:
-    """Alarms are part of the play; and what is a function of the bytes is worked out once."""
-    logger = logging.getLogger("ostraka")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
-    with remembered():
+    """Nothing is logged, and what is a function of the bytes is worked out once."""
+    with remembered(), unheard():
         yield
-    logger.setLevel(before)
 
 
 @pytest.mark.slow

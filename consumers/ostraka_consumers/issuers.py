@@ -10,8 +10,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection
-from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Final, Literal
 
 from ostraka_schemas.records import Position, Record
 
@@ -22,11 +21,12 @@ from .errors import ConfigurationError, VerificationError, WrongIssuer
 from .grant import Grant
 from .limits import REMEMBERED_TOKENS
 from .memory import Memory
+from .running import Running
 from .status import IssuersStatus
 from .verifier import Grace, Verifier
 
 
-class MultiIssuerVerifier:
+class MultiIssuerVerifier(Running):
     """Decides, locally, what a token of any of several issuers still allows.
 
         verifier = MultiIssuerVerifier([
@@ -112,15 +112,6 @@ class MultiIssuerVerifier:
             raise
 
     # --- life --------------------------------------------------------------------------------------------------------
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.stop()
 
     async def start(self) -> None:
         """Follow every feed, and return once tokens can be decided: of all issuers or of one, as ``needs`` says.

@@ -11,8 +11,7 @@ import os
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Final, Literal
 
 from ostraka_schemas.limits import TOKEN_MAX_BYTES
 from ostraka_schemas.records import Position, Record
@@ -26,6 +25,7 @@ from .limits import FOLLOW_STEADY, GRACE_LOG_EVERY, READY_TIMEOUT, REMEMBERED_TO
 from .live import Watch
 from .memory import Memory
 from .persistence.keeper import Keeper
+from .running import Running
 from .sources._backoff import AfterBreaking, Backoff
 from .sources.base import Source
 from .status import Status
@@ -52,7 +52,7 @@ _AS_EVER: Final = math.inf
 Grace = Literal["until_exp"]
 
 
-class Verifier:
+class Verifier(Running):
     """Decides, locally, what a token still allows.
 
     Args:
@@ -186,15 +186,6 @@ class Verifier:
             _log.warning("accepted a token by grace until its end: %s", stale)
 
     # --- life --------------------------------------------------------------------------------------------------------
-
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        await self.stop()
 
     async def start(self) -> None:
         """Follow the feed and return once tokens can be decided.

@@ -5,8 +5,8 @@ import contextlib
 import queue
 import threading
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, TypeVar
 
 from confluent_kafka import TopicPartition
 
@@ -39,16 +39,6 @@ class ThreadStand(ThreadVerifier):
         await asyncio.to_thread(super().stop)
 
 
-@asynccontextmanager
-async def in_a_thread(issuer: FakeIssuer) -> AsyncIterator[ThreadStand]:
-    stand = ThreadStand(issuer)
-    await asyncio.to_thread(stand.start)
-    try:
-        yield stand
-    finally:
-        await stand.stop()
-
-
 class SeveralStand(MultiIssuerThreadVerifier):
     """The same among the verifiers of several issuers."""
 
@@ -65,6 +55,9 @@ class SeveralStand(MultiIssuerThreadVerifier):
         await asyncio.to_thread(super().stop)
 
 
+Stand = TypeVar("Stand", ThreadStand, SeveralStand)
+
+
 def taken(thread: Threaded, verifier: Verifier, raw: bytes) -> object:
     assert thread._life is not None
 
@@ -74,9 +67,16 @@ def taken(thread: Threaded, verifier: Verifier, raw: bytes) -> object:
     return asyncio.run_coroutine_threadsafe(take(), thread._life.loop).result(10)
 
 
+def in_a_thread(issuer: FakeIssuer) -> AbstractAsyncContextManager[ThreadStand]:
+    return _started(ThreadStand(issuer))
+
+
+def in_a_thread_among_others(issuer: FakeIssuer) -> AbstractAsyncContextManager[SeveralStand]:
+    return _started(SeveralStand(issuer))
+
+
 @asynccontextmanager
-async def in_a_thread_among_others(issuer: FakeIssuer) -> AsyncIterator[SeveralStand]:
-    stand = SeveralStand(issuer)
+async def _started(stand: Stand) -> AsyncIterator[Stand]:
     await asyncio.to_thread(stand.start)
     try:
         yield stand
